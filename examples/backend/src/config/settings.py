@@ -1,4 +1,4 @@
-"""Settings of the backend: environment variables first, then systemd credentials, then `.env` in the working directory."""
+"""Settings: environment variables first, then `.env` in the working directory, then systemd credentials."""
 
 import os
 from functools import lru_cache

@@ -31,7 +31,7 @@ class LLMService:
             max_completion_tokens=settings.MAX_ANSWER_TOKENS,
             reasoning_effort=settings.REASONING_EFFORT,
             timeout=(CONNECT_SECONDS, limit, limit, limit),
-            # One retry covers a connection that vLLM closed while it was idle; more would storm a server in trouble.
+            # One retry covers a connection that vLLM closed while idle; more would storm a server in trouble.
             max_retries=1,
             # REQUEST_SECONDS bounds the whole answer already.
             stream_chunk_timeout=None,

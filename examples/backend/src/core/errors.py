@@ -1,0 +1,103 @@
+"""Every failure that a client may see: an HTTP status, a code to act on, a reason to read, often a remedy."""
+
+import sqlite3
+from dataclasses import dataclass
+
+import httpx2
+import openai
+from langgraph.errors import GraphRecursionError
+
+RETRY_SECONDS = 5
+
+
+@dataclass
+class ServiceError(Exception):
+    """A failure with its answer to the client.
+
+    Args:
+        status: HTTP status.
+        code: Stable name, for programs.
+        reason: What happened, for people.
+        remedy: What to do about it, where that is known.
+    """
+
+    status: int
+    code: str
+    reason: str
+    remedy: str | None = None
+
+    @property
+    def body(self) -> dict[str, str]:
+        """The JSON body of the answer."""
+        body = {"error": self.code, "reason": self.reason}
+        return body | {"remedy": self.remedy} if self.remedy else body
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The extra headers of the answer: a 503 says when to come back, in seconds."""
+        return {"Retry-After": str(RETRY_SECONDS)} if self.status == 503 else {}
+
+
+def unavailable(reason: str) -> ServiceError:
+    """Return the 503 of a model server that gives no answer now and may give one later."""
+    return ServiceError(503, "model_unavailable", reason, "check that vLLM runs and answers at VLLM_BASE_URL")
+
+
+def timed_out(seconds: float) -> ServiceError:
+    """Return the 504 of an answer that took longer than its limit in seconds."""
+    return ServiceError(
+        504, "timeout", f"no answer within {seconds:g} s", "ask for less, or raise REQUEST_SECONDS"
+    )
+
+
+def _refused(error: openai.APIStatusError) -> ServiceError:
+    """A 4xx of vLLM: the backend asked for something wrong, so its own answer is 502."""
+    detail = error.body.get("message") if isinstance(error.body, dict) else None
+    reason = f"the model server answered {error.status_code}: {str(detail or 'no reason given')[:300]}"
+    remedies = {
+        401: "set OPENAI_API_KEY to the key of the vLLM server",
+        403: "set OPENAI_API_KEY to the key of the vLLM server",
+        404: "set MODEL_NAME to a name that VLLM_BASE_URL/models lists",
+    }
+    return ServiceError(502, "model_refused", reason, remedies.get(error.status_code))
+
+
+def explain(error: Exception, limit: float) -> ServiceError:
+    """Turn what a turn raised into what the client is told.
+
+    Args:
+        error: The exception of the agent, the model client or the session store.
+        limit: The time limit of the turn in seconds.
+    """
+    match error:
+        case ServiceError():
+            return error
+        case TimeoutError():
+            return timed_out(limit)
+        case GraphRecursionError():
+            remedy = "ask something simpler, or raise MAX_STEPS"
+            return ServiceError(
+                502, "too_many_steps", "the model kept calling tools without an answer", remedy
+            )
+        case openai.APITimeoutError():
+            return unavailable("the model server accepts no connection in time")
+        case openai.RateLimitError():
+            return unavailable("the model server is overloaded (429)")
+        case openai.APIStatusError() if error.status_code < 500:
+            return _refused(error)
+        case openai.APIStatusError():
+            return unavailable(f"the model server answered {error.status_code}")
+        case openai.APIConnectionError():
+            return unavailable("the model server cannot be reached")
+        case httpx2.TransportError():
+            return unavailable("the model server broke off its answer")
+        case openai.APIError():
+            return ServiceError(502, "model_failed", "the model server ended its answer with an error")
+        case sqlite3.Error():
+            return ServiceError(
+                503, "sessions_unavailable", "the session store cannot be used", "check SESSIONS_DB"
+            )
+        case _:
+            return ServiceError(
+                500, "internal_error", "unexpected failure; the log names it by the request id"
+            )
