@@ -1,0 +1,70 @@
+"""Action ``progress``: run a long command on a host and show what it says on standard error while it runs.
+
+A task of Ansible is silent until it ends. Here a second use of the connection reads the command's standard error every two
+seconds, and each new last line is shown with the time that has passed.
+"""
+
+from __future__ import annotations
+
+import copy
+import shlex
+import threading
+import time
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+SPEC = {
+    "argv": {"type": "list", "elements": "str", "required": True},
+    "chdir": {"type": "str"},
+    "label": {"type": "str", "required": True},
+}
+EVERY = 2.0
+
+
+class Follower(threading.Thread):
+    """Show the last line of ``path`` on the host, each time that it is a new one, until ``done`` is set."""
+
+    def __init__(self, connection: Any, path: str, label: str) -> None:
+        """Follow ``path`` over a copy of ``connection``; ``label`` starts each line shown."""
+        super().__init__(daemon=True)
+        self.connection, self.path, self.label = copy.copy(connection), path, label
+        self.done = threading.Event()
+        self.start_time = time.monotonic()
+
+    def run(self) -> None:
+        """Read and show until done."""
+        shown = ""
+        while not self.done.wait(EVERY):
+            rc, out, _ = self.connection.exec_command(f"tail -n 1 {shlex.quote(self.path)}", in_data=None, sudoable=False)
+            line = out.decode("utf-8", "replace").strip() if rc == 0 else ""
+            if line and line != shown:
+                Display().display(f"  {self.label}: {line} [{time.monotonic() - self.start_time:.0f} s]")
+                shown = line
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core ships no type information
+    """Run ``argv``; its standard output is the result, its standard error the progress."""
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Run the command, follow it, and return what the command module returned."""
+        super().run(tmp, task_vars)
+        _, args = self.validate_argument_spec(SPEC)
+        path = self._connection._shell.join_path(self._make_tmp_path(), "progress")
+        command = {
+            "argv": ["sh", "-c", 'log=$1; shift; exec "$@" 2>"$log"', "sh", path, *args["argv"]],
+            "chdir": args["chdir"],
+        }
+        follower = Follower(self._connection, path, args["label"])
+        follower.start()
+        try:
+            result: dict[str, Any] = self._execute_module("ansible.legacy.command", command, task_vars=task_vars)
+        finally:
+            follower.done.set()
+            follower.join(timeout=10)
+        if result.get("rc"):
+            tail = self._low_level_execute_command(f"tail -n 40 {shlex.quote(path)}")
+            result["msg"] = "\n".join(part.strip() for part in (result["stdout"], tail["stdout"]) if part.strip())
+        self._remove_tmp_path(self._connection._shell.tmpdir)
+        return result

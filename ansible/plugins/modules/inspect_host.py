@@ -1,0 +1,94 @@
+"""Module ``inspect_host``: what a host offers to vLLM, read in one go. It judges nothing and changes nothing."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = """
+module: inspect_host
+author: vllm-deploy
+short_description: Read memory, disk, compiler, libnuma and Python interpreters of a host
+options:
+  directory:
+    description: Where the deploy will write; need not exist yet.
+    type: path
+    required: true
+"""
+RETURN = """
+memory_gib: {description: MemAvailable in GiB., type: float, returned: always}
+disk_gib: {description: Free space in GiB where the directory is or will be., type: float, returned: always}
+compiler: {description: Path of g++ or empty., type: str, returned: always}
+libnuma: {description: Whether libnuma.so.1 loads., type: bool, returned: always}
+pythons: {description: "Interpreters 3.11 to 3.13 with path, headers and ensurepip, newest first.", type: list, returned: always}
+apt: {description: Whether apt-get is there., type: bool, returned: always}
+root: {description: Whether the user is root., type: bool, returned: always}
+"""
+GIB = 1024**3
+PROBE = (
+    "import importlib.util, json, os, sys, sysconfig; print(json.dumps({'path': sys.executable, "
+    "'headers': os.path.exists(os.path.join(sysconfig.get_path('include'), 'Python.h')), "
+    "'ensurepip': importlib.util.find_spec('ensurepip') is not None}))"
+)
+
+
+def memory_available() -> int:
+    """Return MemAvailable of /proc/meminfo in bytes."""
+    found = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text(encoding="ascii"))
+    return int(found.group(1)) * 1024 if found else 0
+
+
+def disk_free(directory: Path) -> int:
+    """Return the bytes that a user may still write where ``directory`` is, or where it would be made."""
+    while not directory.exists():
+        directory = directory.parent
+    return shutil.disk_usage(directory).free
+
+
+def loads(library: str) -> bool:
+    """Tell whether the dynamic linker finds ``library``."""
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
+
+
+def pythons() -> list[dict[str, Any]]:
+    """Return the interpreters of PATH that vLLM supports, newest first; one that only pretends (a pyenv shim) is left out."""
+    found = []
+    for name in ("python3.13", "python3.12", "python3.11"):
+        for folder in os.get_exec_path():
+            path = os.path.join(folder, name)
+            if os.access(path, os.X_OK):
+                reply = subprocess.run([path, "-c", PROBE], capture_output=True, text=True, timeout=20, check=False)
+                if reply.returncode == 0 and json.loads(reply.stdout) not in found:
+                    found.append(json.loads(reply.stdout))
+    return found
+
+
+def main() -> None:
+    """Read the host and return what was found."""
+    module = AnsibleModule({"directory": {"type": "path", "required": True}}, supports_check_mode=True)
+    module.exit_json(
+        changed=False,
+        memory_gib=round(memory_available() / GIB, 1),
+        disk_gib=round(disk_free(Path(module.params["directory"])) / GIB, 1),
+        compiler=shutil.which("g++") or "",
+        libnuma=loads("libnuma.so.1"),
+        pythons=pythons(),
+        apt=shutil.which("apt-get") is not None,
+        root=os.geteuid() == 0,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""Module ``pick_python``: choose the interpreter and the torch build for the engine, small build first, and keep to the choice."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = """
+module: pick_python
+author: vllm-deploy
+short_description: Choose the Python and the torch build (cpu or index) of the engine
+description: >-
+  The CPU build of torch is small, but it is offered only where a machine's find-links or PyTorch's own index has it, and not for every
+  Python. Each interpreter is tried, newest first; where none gets the CPU build, the newest one takes the package index's ordinary build.
+  The choice is kept in a file, so that a later run does not rebuild the engine because an index could not be reached.
+options:
+  uv: {description: Path of uv., type: path, required: true}
+  pythons: {description: "Paths of interpreters, best first.", type: list, elements: str, required: true}
+  requirement: {description: "The torch line of the CPU lock, with its hashes.", type: str, required: true}
+  remember: {description: File that keeps the choice., type: path, required: true}
+"""
+RETURN = """
+python: {description: Path of the chosen interpreter., type: str, returned: always}
+torch: {description: "C(cpu) or C(index).", type: str, returned: always}
+"""
+SPEC = {
+    "uv": {"type": "path", "required": True},
+    "pythons": {"type": "list", "elements": "str", "required": True},
+    "requirement": {"type": "str", "required": True},
+    "remember": {"type": "path", "required": True},
+}
+
+
+def offers_cpu_build(uv: str, python: str, requirement: str) -> bool:
+    """Ask uv, without installing, whether ``python`` gets the CPU build from find-links or from PyTorch's own index."""
+    command = [uv, "pip", "install", "--dry-run", "--no-deps", "--system", "--require-hashes", "--python", python, "--requirements", "-"]
+    patience = os.environ | {"UV_HTTP_TIMEOUT": "10", "UV_HTTP_RETRIES": "1"}
+    for source in ([], ["--torch-backend", "cpu"]):
+        try:
+            reply = subprocess.run([*command, *source], input=requirement, text=True, capture_output=True, env=patience, timeout=60, check=False)
+        except subprocess.TimeoutExpired:
+            continue
+        if reply.returncode == 0:
+            return True
+    return False
+
+
+def choose(module: AnsibleModule) -> dict[str, str]:
+    """Return the choice of interpreter and torch build."""
+    params: dict[str, Any] = module.params
+    for python in params["pythons"]:
+        if offers_cpu_build(params["uv"], python, params["requirement"]):
+            return {"python": python, "torch": "cpu"}
+    return {"python": params["pythons"][0], "torch": "index"}
+
+
+def main() -> None:
+    """Return the kept choice while its interpreter is still among the candidates, else choose and keep."""
+    module = AnsibleModule(SPEC, supports_check_mode=True)
+    remember = Path(module.params["remember"])
+    if remember.exists():
+        kept = json.loads(remember.read_text(encoding="utf-8"))
+        if kept["python"] in module.params["pythons"]:
+            module.exit_json(changed=False, **kept)
+    choice = choose(module)
+    if not module.check_mode:
+        unfinished = remember.with_suffix(".new")
+        unfinished.write_text(json.dumps(choice), encoding="utf-8")
+        unfinished.replace(remember)
+    module.exit_json(changed=True, **choice)
+
+
+if __name__ == "__main__":
+    main()
