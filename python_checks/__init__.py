@@ -1,0 +1,1 @@
+"""Probes of a served model: `python -m python_checks CHECK [options]`; each acquires, judges and reports."""

@@ -1,0 +1,74 @@
+"""Why a vLLM ended: the one useful line of its log, and the remedy for it."""
+
+import re
+from collections.abc import Iterable
+
+from python_checks.result import shorten
+
+_PREFIX = re.compile(r"^\([\w-]+ pid=\d+\) (?:(?P<level>[A-Z]+) \d\d-\d\d \d\d:\d\d:\d\d \[[^\]]*\] ?)?")
+_EXCEPTION = re.compile(r"^[\w.]*(?:Error|Exception|Exit|Interrupt)\b(?:: .*)?$")
+_PLAIN = re.compile(
+    r"^[\w./-]+: (?:error: |\d+: |.*(?:No such file|not found|Permission denied))|^Killed|^Segmentation"
+)
+_TRACEBACK = re.compile(r"^\s|^Traceback |^$|^[\w.]*Error:?$")
+_ECHO = re.compile(
+    r"See root cause|See stack trace|EngineDeadError|died unexpectedly|failed to start|was cancelled"
+)
+_OPEN = re.compile(r"validation errors? for \w+$")  # pydantic says what is wrong on the next line
+
+MEMORY = (
+    r"out of memory|OutOfMemory|No available memory for the cache blocks|less than desired GPU memory"
+    r"|larger than the available KV cache memory"
+)
+FILES = r"SafetensorError|Weight files referenced|config file|Repo id|Invalid repository|config\.json"
+REMEDIES = (
+    (
+        r"unrecognized arguments|error: argument|invalid choice",
+        "correct the flags; all: vllm serve --help=all",
+    ),
+    (r"Address already in use", "another process holds the port: run the port check"),
+    (MEMORY, "lower --gpu-memory-utilization (0.80) or --max-model-len (65536); see nvidia-smi"),
+    (r"max_model_len", "lower --max-model-len to what the model allows"),
+    (r"tool-call-parser|tool call parser", "set --tool-call-parser openai (vllm_tool_call_parser: openai)"),
+    (FILES, "run the model-files check on the model's directory"),
+    (
+        r"ModuleNotFound|PackageNotFound|ImportError",
+        "the virtual environment is incomplete: install it again",
+    ),
+    (r"InductorError|CppCompileError|Python\.h", "install g++ and the Python headers"),
+)
+OTHER = "read the log"
+
+
+def cause(lines: Iterable[str]) -> str:
+    """Return the line that says why: the last exception or usage error that is no echo of another process's.
+
+    Falls back to the last line of level ERROR, then to an echo; an empty string when no line says anything.
+    """
+    exceptions, errors, echoes = "", "", ""
+    open_line = False
+    for line in lines:
+        prefix = _PREFIX.match(line)
+        level = prefix["level"] if prefix else None
+        body = line[prefix.end() :] if prefix else line
+        if open_line:
+            exceptions += f" {body.strip()}"
+        open_line = False
+        if level in ("WARNING", "INFO", "DEBUG"):
+            continue
+        if _EXCEPTION.match(body) or _PLAIN.match(body) or _OPEN.search(body):
+            if _ECHO.search(body):
+                echoes = body
+            else:
+                exceptions, open_line = body, bool(_OPEN.search(body))
+        elif level in ("ERROR", "CRITICAL") and not _TRACEBACK.match(body):
+            if _ECHO.search(body):
+                echoes = body
+            else:
+                errors = body
+    return shorten(exceptions or errors or echoes, 300)
+
+
+def remedy(words: str) -> str:
+    """Return what to do about a cause."""
+    return next((advice for pattern, advice in REMEDIES if re.search(pattern, words)), OTHER)

@@ -1,0 +1,1 @@
+"""One file a check; each has `add_arguments(parser)`, `run(options) -> Result` and a pure judge."""

@@ -1,0 +1,54 @@
+"""POST /v1/chat: the backend answers through the model and used its tool (the guide's section 5.3)."""
+
+import argparse
+import uuid
+
+from python_checks import options as opt
+from python_checks.harmony import REMEDY, leak
+from python_checks.http import Reply, fetch, refusal
+from python_checks.result import Fault, Result, conclude, shorten
+
+TIMEOUT = 120.0
+MESSAGE = "회사 휴가 정책 알려줘"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this check."""
+    opt.add_backend_url(parser)
+    opt.add_timeout(parser, TIMEOUT)
+
+
+def run(options: argparse.Namespace) -> Result:
+    """Ask the guide's question in a session of its own."""
+    body = {"message": MESSAGE, "session_id": f"probe-{uuid.uuid4().hex[:12]}"}
+    return judge(fetch("POST", f"{options.backend_url}/v1/chat", options.timeout, body), options.expect_tool)
+
+
+def judge(reply: Reply, expect_tool: str) -> Result:
+    """Accept a non-empty answer without raw Harmony text, made with `expect_tool` unless that is empty."""
+    data = reply.data if isinstance(reply.data, dict) else {}
+    if reply.status != 200 or "answer" not in data:
+        fault = Fault(
+            f"backend says {reply.status}: {refusal(reply)}",
+            "on 503 the model side is the cause: run the tool-call check; else see the backend's log, "
+            "and that it serves POST /v1/chat at --backend-url",
+        )
+        return conclude("chat", [fault], "", {"status": reply.status})
+    answer, tools = data["answer"], data.get("tools_called")
+    called = [str(name) for name in tools] if isinstance(tools, list) else []
+    faults = []
+    if not isinstance(answer, str) or not answer.strip():
+        faults.append(
+            Fault("the backend's answer is empty", "run the tool-call check; see the backend's log")
+        )
+    if leak(answer):
+        faults.append(Fault(f"Harmony token {leak(answer)} leaks into the answer", REMEDY))
+    if expect_tool and expect_tool not in called:
+        faults.append(
+            Fault(
+                f"tool {expect_tool} was not called; called: {', '.join(called) or 'none'}",
+                "run the tool-call check; a backend that reports no tools_called needs --expect-tool ''",
+            )
+        )
+    evidence = {"answer": shorten(str(answer)), "tools_called": called, "session_id": data.get("session_id")}
+    return conclude("chat", faults, f"answered with {', '.join(called) or 'no tool reported'}", evidence)

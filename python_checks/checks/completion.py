@@ -1,0 +1,36 @@
+"""One chat completion without tools: the whole way through renderer, engine and parser answers in words."""
+
+import argparse
+
+from python_checks import options as opt
+from python_checks.openai import answer_faults, ask, choice
+from python_checks.result import Result, conclude, shorten
+
+TIMEOUT = 120.0  # the first chat on a CPU takes 16 s of compilation
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this check."""
+    opt.add_url(parser)
+    opt.add_model(parser)
+    opt.add_timeout(parser, TIMEOUT)
+
+
+def request(model: str) -> dict[str, object]:
+    """Return the request; temperature 0 as a probe must not depend on chance."""
+    message = {"role": "user", "content": "Hello"}
+    return {"model": model, "messages": [message], "temperature": 0, "max_tokens": 512}
+
+
+def run(options: argparse.Namespace) -> Result:
+    """Ask once."""
+    return judge(choice(ask(options.url, request(options.model), options.timeout)))
+
+
+def judge(first: dict[str, object]) -> Result:
+    """Accept words that ended by themselves or by the limit of tokens."""
+    faults = answer_faults(first, "chat")
+    message = first["message"]
+    content = str(message.get("content")) if isinstance(message, dict) else ""
+    evidence = {"finish_reason": first.get("finish_reason"), "content": shorten(content)}
+    return conclude("completion", faults, f"answered {shorten(content, 40)!r}", evidence)

@@ -1,0 +1,42 @@
+"""GET /v1/models: the served name is there."""
+
+import argparse
+
+from python_checks import options as opt
+from python_checks.http import Reply, fetch, refusal
+from python_checks.result import Fault, Result, conclude
+
+TIMEOUT = 10.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this check."""
+    opt.add_url(parser)
+    opt.add_model(parser)
+    opt.add_timeout(parser, TIMEOUT)
+
+
+def run(options: argparse.Namespace) -> Result:
+    """Ask for the list of models."""
+    return judge(fetch("GET", f"{options.url}/v1/models", min(options.timeout, TIMEOUT)), options.model)
+
+
+def judge(reply: Reply, model: str) -> Result:
+    """Accept a list that holds `model`; the reason names what is there instead."""
+    data = reply.data.get("data") if isinstance(reply.data, dict) else None
+    if reply.status != 200 or not isinstance(data, list):
+        fault = Fault(
+            f"/v1/models says {reply.status}: {refusal(reply)}",
+            "check that vLLM's own API listens at --url: curl URL/version",
+        )
+        return conclude("models", [fault], "", {"status": reply.status})
+    names = [str(entry.get("id")) for entry in data if isinstance(entry, dict)]
+    faults = []
+    if model not in names:
+        faults.append(
+            Fault(
+                f"{model} is not served; served: {', '.join(names) or 'nothing'}",
+                f"start vLLM with --served-model-name {model}, or give the served name as --model",
+            )
+        )
+    return conclude("models", faults, f"serves {', '.join(names)}", {"models": names})

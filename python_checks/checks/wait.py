@@ -1,0 +1,106 @@
+"""Wait until a server is ready: its health path says 200 and, with --model, one chat has been answered."""
+
+import argparse
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from python_checks import causes, notify, phases, proc
+from python_checks import options as opt
+from python_checks.checks import port
+from python_checks.http import Pending, refusal
+from python_checks.openai import PATH, choice
+from python_checks.result import CheckError, Fault, Result, conclude, shorten
+from python_checks.watch import PAUSE, Watch
+
+REQUEST = 10.0  # seconds for one look at the health path
+WARM_UP = 120.0  # seconds for the first chat; on a CPU it compiles for 16 s
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this check."""
+    opt.add_url(parser)
+    parser.add_argument("--path", default="/health", help="path that answers 200 when ready (%(default)s)")
+    opt.add_model(parser, default=None)
+    parser.add_argument("--pid", type=opt.pid, help="main process: its end ends the waiting at once")
+    parser.add_argument(
+        "--log", type=Path, metavar="FILE", help="log of the server: its phase, and why it died"
+    )
+    parser.add_argument(
+        "--deadline",
+        type=opt.seconds,
+        default=900.0,
+        metavar="SECONDS",
+        help="of the whole wait (%(default)g s)",
+    )
+
+
+def run(options: argparse.Namespace) -> Result:
+    """Wait, with the phase on standard error and in systemd's status."""
+    phase = phases.FIRST if options.log and options.model else f"waiting for {options.path}"
+    watch = Watch(options.pid, options.log, options.deadline, phase)
+    until_healthy(watch, options.url, options.path)
+    refuse_stranger(options.url, options.pid)
+    words = f"{options.path} says 200"
+    if options.model:
+        warm_up(watch, options.url, options.model)
+        words += f", {options.model} answered a chat"
+    notify.status("ready")
+    return conclude("wait", [], f"{words} after {watch.elapsed:.0f} s", {"elapsed": round(watch.elapsed, 1)})
+
+
+def until_healthy(watch: Watch, url: str, path: str) -> None:
+    """Ask until the path says 200.
+
+    Raises:
+        CheckError: the process ended, or the deadline passed.
+    """
+    while True:
+        pending = Pending("GET", url + path, None, min(REQUEST, watch.left))
+        watch.during(pending)
+        try:
+            reply = pending.result()
+        except CheckError as error:
+            watch.answer = error.fault.reason
+        else:
+            if reply.status == 200:
+                return
+            watch.answer = f"{path} says {reply.status}: {refusal(reply)}"
+        watch.look()
+        time.sleep(min(PAUSE, watch.left))
+
+
+def warm_up(watch: Watch, url: str, model: str) -> None:
+    """Send one chat: the first one after a start compiles kernels, which no user should wait for.
+
+    Raises:
+        CheckError: the chat failed, or the process ended over it.
+    """
+    watch.phase, watch.warming = phases.WARM_UP, True
+    message = {"role": "user", "content": "Hello"}
+    body = {"model": model, "messages": [message], "temperature": 0, "max_tokens": 16}
+    pending = Pending("POST", url + PATH, body, min(WARM_UP, watch.left))
+    watch.during(pending)
+    try:
+        choice(pending.result())
+    except CheckError as error:
+        watch.look()
+        why = watch.cause()
+        words = f"healthy, but the first chat failed: {error.fault.reason}" + (f"; log: {why}" if why else "")
+        raise CheckError(Fault(words, causes.remedy(why) if why else error.fault.remedy)) from error
+
+
+def refuse_stranger(url: str, pid: int | None) -> None:
+    """Do not take another server's 200 for ours: the port must be held by the processes of `pid`.
+
+    Raises:
+        CheckError: a process that can be seen, and is not ours, listens on the port of this host.
+    """
+    place = urlsplit(url)
+    if pid is None or place.hostname not in ("127.0.0.1", "localhost", "::1"):
+        return
+    number = place.port or (443 if place.scheme == "https" else 80)
+    held = port.holders("127.0.0.1" if place.hostname == "localhost" else place.hostname, number)
+    if held.listens and held.pids and not any(proc.belongs(holder, pid) for holder in held.pids):
+        who = shorten(", ".join(map(proc.describe, held.pids)), 200)
+        raise CheckError(Fault(f"another server answers at {url}: {who}", "stop it, or change the port"))

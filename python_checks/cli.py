@@ -1,0 +1,91 @@
+"""The command line: name -> check, one result each, exit code of the worst."""
+
+import argparse
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from types import ModuleType
+
+from python_checks import report
+from python_checks.checks import all as all_checks
+from python_checks.checks import chat, completion, health, model_files, models, port, tool_call, wait
+from python_checks.options import Parser
+from python_checks.result import CheckError, Result, State, conclude, worst
+
+CHECKS: dict[str, ModuleType] = {
+    "health": health,
+    "models": models,
+    "completion": completion,
+    "tool-call": tool_call,
+    "chat": chat,
+    "model-files": model_files,
+    "port": port,
+    "wait": wait,
+}
+EPILOG = """\
+exit codes: 0 ok, 1 warning, 2 critical, 3 unknown (also: wrong usage, interrupted)
+options from a file, one per line:  python -m python_checks all @/path/args
+help of one check:                  python -m python_checks tool-call --help"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Build the parser: one subcommand a check, and `all`."""
+    top = Parser(
+        prog="python -m python_checks",
+        description="Probes of a served model: each prints a verdict, its reason, and a remedy on failure.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        fromfile_prefix_chars="@",
+    )
+    commands = top.add_subparsers(dest="check", required=True, metavar="CHECK", title="checks")
+    for name, module in {**CHECKS, "all": all_checks}.items():
+        about = (module.__doc__ or "").strip()
+        command = commands.add_parser(name, help=about, description=about, allow_abbrev=False)
+        module.add_arguments(command)
+        command.add_argument(
+            "--format",
+            choices=report.FORMATS,
+            default="text",
+            help="one line, a table, or JSON (%(default)s)",
+        )
+    return top
+
+
+def timed(name: str, check: Callable[[argparse.Namespace], Result], options: argparse.Namespace) -> Result:
+    """Run one check; whatever it did not foresee is unknown, never ok."""
+    start = time.monotonic()
+    try:
+        result = check(options)
+    except CheckError as error:
+        result = conclude(name, [error.fault], "")
+    except KeyboardInterrupt:
+        result = Result(name, State.UNKNOWN, "interrupted")
+    except Exception as error:
+        result = Result(
+            name, State.UNKNOWN, f"unforeseen {type(error).__name__}: {error}", "report this with the options"
+        )
+    return replace(result, check=name, seconds=time.monotonic() - start)
+
+
+def _interrupt(_signal: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what `arguments` ask for, print the results and return the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a terminal without UTF-8 must not end a probe
+            stream.reconfigure(errors="backslashreplace")
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        options = parser().parse_args(arguments)
+        if options.check == "all":
+            results = all_checks.run(options, timed)
+        else:
+            results = [timed(options.check, CHECKS[options.check].run, options)]
+        report.FORMATS[options.format](results, sys.stdout)
+    except KeyboardInterrupt:
+        return int(State.UNKNOWN)
+    return int(worst([result.state for result in results]))

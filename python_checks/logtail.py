@@ -1,0 +1,86 @@
+"""Follow a growing log file, from the first line of one process on."""
+
+import re
+import time
+from collections import deque
+from pathlib import Path
+
+BACKLOG = 4 * 2**20  # bytes of an old log that are looked through for lines of a process that runs already
+KEPT = 2000  # lines; the usage text of vLLM alone has 300
+_STAMP = re.compile(r"\b(\d\d-\d\d \d\d:\d\d:\d\d) \[")
+
+
+class LogTail:
+    """Lines of `path` that belong to the vLLM whose main process is `pid`.
+
+    vLLM opens its lines with `(APIServer pid=N)`; the first one that names the pid starts the process's part,
+    and its children's lines follow. A line with the same pid from before `started` is another process's.
+
+    Args:
+        path: The log; it may not exist yet, be rotated or be truncated while it is read.
+        pid: Main process, or None to take every line that is written from now on.
+        started: Start of the process in seconds since the epoch, or None when unknown.
+    """
+
+    def __init__(self, path: Path, pid: int | None, started: float | None) -> None:
+        self.path, self.started = path, started
+        self.own = re.compile(rf"\([\w-]+ pid={pid}\) ") if pid else None
+        self.found = False  # the process's part has begun
+        self.lines: deque[str] = deque(maxlen=KEPT)
+        self.inode, self.offset, self.rest = 0, 0, b""
+        try:
+            status = path.stat()
+            self.inode, self.offset = status.st_ino, max(0, status.st_size - BACKLOG)
+        except OSError:
+            pass
+        if self.own:
+            self.old = self._read()
+            self._take(self.old, backlog=True)
+        else:
+            self.offset, self.old = self.offset and status.st_size, []
+
+    def poll(self) -> list[str]:
+        """Return the lines written since the last call, as far as they belong to the process."""
+        return self._take(self._read(), backlog=False)
+
+    def last_words(self) -> list[str]:
+        """Return the lines to look through for a cause: the process's, else what is new, else the old end."""
+        return list(self.lines) or self.old[-50:]
+
+    def _take(self, lines: list[str], backlog: bool) -> list[str]:
+        taken = []
+        for line in lines:
+            if self.own and not self.found and self.own.match(line) and not (backlog and self._stale(line)):
+                self.found = True
+                self.lines.clear()
+            if self.found or not self.own:
+                taken.append(line)
+            if self.found or not backlog:
+                self.lines.append(line)
+        return taken
+
+    def _stale(self, line: str) -> bool:
+        """Tell whether a line of the backlog is older than the process; stamps are local, without a year."""
+        stamp = _STAMP.search(line)
+        if not stamp or self.started is None:
+            return True
+        year = time.localtime(self.started).tm_year
+        written = time.mktime(time.strptime(f"{year}-{stamp[1]}", "%Y-%m-%d %H:%M:%S"))
+        if written < self.started - 182 * 86400:  # started in December, written in January
+            written += 365 * 86400
+        return written < self.started - 2
+
+    def _read(self) -> list[str]:
+        """Return the whole lines that are new; a progress bar's carriage return ends a line, too."""
+        try:
+            with self.path.open("rb") as file:
+                status = self.path.stat()
+                if status.st_ino != self.inode or status.st_size < self.offset:
+                    self.inode, self.offset, self.rest = status.st_ino, 0, b""
+                file.seek(self.offset)
+                data = file.read()
+        except OSError:
+            return []
+        self.offset += len(data)
+        *whole, self.rest = re.split(rb"[\r\n]+", self.rest + data)
+        return [line.decode("utf-8", "replace") for line in whole if line]

@@ -1,0 +1,86 @@
+"""Options that several checks share, each defined once."""
+
+import argparse
+from urllib.parse import urlsplit
+
+URL = "http://127.0.0.1:8000"
+MODEL = "gpt-oss-120b"
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose usage errors exit 3 (unknown): 2 would claim that the server is broken."""
+
+    def exit(self, status: int = 0, message: str | None = None) -> None:  # type: ignore[override]
+        """Leave with 0 after --help and with 3 after a usage error."""
+        super().exit(3 if status else 0, message)
+
+
+def url(value: str) -> str:
+    """Return a base URL without its closing slash, or refuse what is no http(s) URL."""
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise argparse.ArgumentTypeError(f"not a URL like {URL}: {value!r}")
+    return value.rstrip("/")
+
+
+def seconds(value: str) -> float:
+    """Return a positive number of seconds."""
+    try:
+        number = float(value)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < 1e6:
+        raise argparse.ArgumentTypeError(f"not a number of seconds above 0: {value!r}")
+    return number
+
+
+def port(value: str) -> int:
+    """Return a TCP port, 1 to 65535."""
+    if not value.isdecimal() or not 1 <= int(value) <= 65535:
+        raise argparse.ArgumentTypeError(f"not a port from 1 to 65535: {value!r}")
+    return int(value)
+
+
+def pid(value: str) -> int:
+    """Return a process id, 1 or more."""
+    if not value.isdecimal() or int(value) < 1:
+        raise argparse.ArgumentTypeError(f"not a process id: {value!r}")
+    return int(value)
+
+
+def add_url(parser: argparse.ArgumentParser, default: str | None = URL) -> None:
+    """Add --url, the base URL of vLLM."""
+    parser.add_argument("--url", type=url, default=default, help=f"base URL of vLLM, e.g. {URL}")
+
+
+def add_model(parser: argparse.ArgumentParser, default: str | None = MODEL) -> None:
+    """Add --model, the served model name."""
+    parser.add_argument("--model", default=default, help=f"served model name, e.g. {MODEL}")
+
+
+def add_timeout(parser: argparse.ArgumentParser, default: float) -> None:
+    """Add --timeout, the deadline of each request in seconds."""
+    parser.add_argument(
+        "--timeout",
+        type=seconds,
+        default=default,
+        metavar="SECONDS",
+        help="deadline of each request (%(default)g s)",
+    )
+
+
+def add_backend_url(parser: argparse.ArgumentParser, default: str | None = "http://127.0.0.1:8080") -> None:
+    """Add --backend-url and --expect-tool, for the chat through the backend."""
+    parser.add_argument(
+        "--backend-url", type=url, default=default, help="base URL of the backend, e.g. http://127.0.0.1:8080"
+    )
+    parser.add_argument(
+        "--expect-tool",
+        default="search_policy",
+        metavar="NAME",
+        help="tool that the backend must report in tools_called; empty: none (%(default)s)",
+    )

@@ -1,0 +1,56 @@
+"""Three ways to print results: one line a check, a table, JSON."""
+
+import json
+from collections.abc import Sequence
+from typing import TextIO
+
+from python_checks.result import Result, State, worst
+
+PIPED_WIDTH = 100  # columns of a table that no terminal shows
+COLOURS = {State.OK: "green", State.WARNING: "yellow", State.CRITICAL: "bold red", State.UNKNOWN: "magenta"}
+
+
+def text(results: Sequence[Result], stream: TextIO) -> None:
+    """Print `CHECK STATE: reason | time=0.28s`, as monitoring plugins do, and a remedy line on failure."""
+    for result in results:
+        # A plugin's reader takes all after the first "|" for figures, and Harmony tokens hold one.
+        reason = result.reason.replace("|", "¦")
+        print(f"{result.check} {result.state.name}: {reason} | time={result.seconds:.2f}s", file=stream)
+        if result.remedy:
+            print(f"remedy: {result.remedy}", file=stream)
+
+
+def table(results: Sequence[Result], stream: TextIO) -> None:
+    """Print a table with one row a check, then the remedies; colours only on a terminal without NO_COLOR."""
+    # Loaded here: most probes run often and print text.
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    tty = stream.isatty()
+    console = Console(file=stream, force_terminal=tty, width=None if tty else PIPED_WIDTH)
+    grid = Table("check", "verdict", "reason")
+    grid.add_column("time", justify="right", no_wrap=True)
+    for result in results:
+        grid.add_row(
+            Text(result.check, no_wrap=True),
+            Text(result.state.name.lower(), style=COLOURS[result.state], no_wrap=True),
+            Text(result.reason, overflow="fold"),
+            Text(f"{result.seconds:.2f} s"),
+        )
+    console.print(grid)
+    for result in results:
+        if result.remedy:
+            console.print(Text(f"remedy ({result.check}): {result.remedy}"), soft_wrap=True)
+
+
+def as_json(results: Sequence[Result], stream: TextIO) -> None:
+    """Print `{"state": ..., "results": [...]}`, the same shape for one check and for many."""
+    state = worst([result.state for result in results]).name.lower()
+    utf8 = (stream.encoding or "").lower().startswith("utf")
+    document = {"state": state, "results": [result.as_dict() for result in results]}
+    json.dump(document, stream, ensure_ascii=not utf8, indent=2)
+    print(file=stream)
+
+
+FORMATS = {"text": text, "table": table, "json": as_json}

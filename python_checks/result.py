@@ -1,0 +1,104 @@
+"""What every check returns: a state, the reason for it, and what to do about it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+
+class State(IntEnum):
+    """Verdict of a check; the value is the exit code (convention of the monitoring plugins)."""
+
+    OK = 0
+    WARNING = 1
+    CRITICAL = 2
+    UNKNOWN = 3
+
+
+# Worst last: a proven fault outranks a check that could not be made, and that outranks a warning.
+SEVERITY = (State.OK, State.WARNING, State.UNKNOWN, State.CRITICAL)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One broken point, with its own remedy."""
+
+    reason: str
+    remedy: str
+    state: State = State.CRITICAL
+
+
+@dataclass(frozen=True)
+class Result:
+    """Outcome of one check.
+
+    Attributes:
+        check: Name of the check, as typed on the command line.
+        state: The verdict.
+        reason: Why, in one line.
+        remedy: What to do; empty when nothing is wrong.
+        seconds: How long the check took.
+        evidence: Facts behind the verdict, JSON-able.
+    """
+
+    check: str
+    state: State
+    reason: str
+    remedy: str = ""
+    seconds: float = 0.0
+    evidence: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Keep reason and remedy on one line each, whatever a server put into them."""
+        object.__setattr__(self, "reason", one_line(self.reason))
+        object.__setattr__(self, "remedy", one_line(self.remedy))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the result as plain JSON values."""
+        return {
+            "check": self.check,
+            "state": self.state.name.lower(),
+            "reason": self.reason,
+            "remedy": self.remedy,
+            "seconds": round(self.seconds, 3),
+            "evidence": self.evidence,
+        }
+
+
+class CheckError(Exception):
+    """Raised where a check cannot go on; carries the fault that the check then reports."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.reason)
+        self.fault = fault
+
+
+def one_line(text: str) -> str:
+    """Return `text` with every run of white space and control characters as one blank."""
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+
+
+def shorten(text: str, length: int = 120) -> str:
+    """Return `text` on one line, cut to `length` characters with an ellipsis."""
+    line = one_line(text)
+    return line if len(line) <= length else line[: length - 3] + "..."
+
+
+def worst(states: Sequence[State]) -> State:
+    """Return the worst of `states`; none at all is unknown."""
+    return max(states, key=SEVERITY.index, default=State.UNKNOWN)
+
+
+def conclude(
+    check: str, faults: Sequence[Fault], ok_reason: str, evidence: dict[str, Any] | None = None
+) -> Result:
+    """Make a result of the faults found: all reasons, each remedy once; ok when there are none."""
+    if not faults:
+        return Result(check, State.OK, ok_reason, evidence=evidence or {})
+    return Result(
+        check,
+        worst([fault.state for fault in faults]),
+        "; ".join(fault.reason for fault in faults),
+        "; ".join(dict.fromkeys(fault.remedy for fault in faults if fault.remedy)),
+        evidence=evidence or {},
+    )

@@ -1,0 +1,104 @@
+"""Watch the start of a server: its process, its log, its deadline; say on standard error where it is."""
+
+import sys
+import time
+from pathlib import Path
+
+from python_checks import causes, notify, phases, proc
+from python_checks.http import Pending
+from python_checks.logtail import LogTail
+from python_checks.result import CheckError, Fault
+
+PAUSE = 0.5  # seconds between two looks
+REPEAT = 5.0  # seconds after which an unchanged phase is printed again
+
+
+class Watch:
+    """One start that is watched.
+
+    Args:
+        pid: Main process, None when unknown.
+        path: Its log, None when there is none.
+        deadline: Seconds from now in which it must be ready.
+        phase: What it does until its log says more.
+    """
+
+    def __init__(self, pid: int | None, path: Path | None, deadline: float, phase: str) -> None:
+        self.pid, self.path, self.deadline = pid, path, deadline
+        self.start = time.monotonic()
+        self.identity = proc.stat(pid) if pid else None
+        self.log = LogTail(path, pid, proc.started_at(pid) if pid else None) if path else None
+        self.phase, self.warming = phase, False
+        self.answer = "no answer yet"
+        self._said, self._said_at = "", 0.0
+        if self.log and self.log.found:
+            self._read(list(self.log.lines))
+
+    @property
+    def elapsed(self) -> float:
+        """Return the seconds since the watch began."""
+        return time.monotonic() - self.start
+
+    @property
+    def left(self) -> float:
+        """Return the seconds that remain, at least a moment."""
+        return max(0.01, self.deadline - self.elapsed)
+
+    def during(self, pending: Pending) -> None:
+        """Look around until the request is done.
+
+        Raises:
+            CheckError: as `look`.
+        """
+        self.look()
+        while not pending.done(PAUSE):
+            self.look()
+
+    def look(self) -> None:
+        """Read the log and say where the start is.
+
+        Raises:
+            CheckError: there is nothing to wait for: the process ended, or the deadline passed.
+        """
+        gone = self._gone()  # asked before the log is read, so that the last lines of a dead one are in
+        self._read(self.log.poll() if self.log else [])
+        if self.phase != self._said or time.monotonic() - self._said_at >= REPEAT:
+            self._said, self._said_at = self.phase, time.monotonic()
+            print(f"{self.phase} ({self.elapsed:.0f} s)", file=sys.stderr, flush=True)
+            notify.status(self.phase)
+        if gone:
+            raise CheckError(self._obituary())
+        if self.elapsed >= self.deadline:
+            words = f"not ready after {self.deadline:g} s in phase: {self.phase}; {self.answer}"
+            raise CheckError(
+                Fault(words, f"follow the log{self._place}; a slow disk needs a longer --deadline")
+            )
+
+    def cause(self) -> str:
+        """Return what the log gives as the cause of a failure, empty when it says nothing."""
+        return causes.cause(self.log.last_words()) if self.log else ""
+
+    @property
+    def _place(self) -> str:
+        return f" ({self.path})" if self.path else ""
+
+    def _read(self, lines: list[str]) -> None:
+        """Take the phase from new lines of the log; the warm-up stays the last one."""
+        found = [phase for phase in map(phases.phase, lines) if phase]
+        if found and not self.warming:
+            self.phase = found[-1]
+
+    def _gone(self) -> bool:
+        """Tell whether the process ended; another one with its id is not it."""
+        if self.pid is None:
+            return False
+        now = proc.stat(self.pid)
+        return now is None or self.identity is None or now.started != self.identity.started
+
+    def _obituary(self) -> Fault:
+        why = self.cause()
+        when = (
+            f"after {self.elapsed:.0f} s in phase: {self.phase}" if self.identity else "before the wait began"
+        )
+        words = f"process {self.pid} ended {when}; {why or 'its log does not say why'}"
+        return Fault(words, f"{causes.remedy(why)}; log: {self.path}" if self.path else causes.remedy(why))
