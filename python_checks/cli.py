@@ -1,6 +1,7 @@
 """The command line: name -> check, one result each, exit code of the worst."""
 
 import argparse
+import importlib
 import signal
 import sys
 import time
@@ -60,8 +61,6 @@ def timed(name: str, check: Callable[[argparse.Namespace], Result], options: arg
         result = check(options)
     except CheckError as error:
         result = conclude(name, [error.fault], "")
-    except KeyboardInterrupt:
-        result = Result(name, State.UNKNOWN, "interrupted")
     except Exception as error:
         result = Result(
             name, State.UNKNOWN, f"unforeseen {type(error).__name__}: {error}", "report this with the options"
@@ -80,12 +79,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        options = parser().parse_args(arguments)
-        if options.check == "all":
-            results = all_checks.run(options, timed)
-        else:
-            results = [timed(options.check, CHECKS[options.check].run, options)]
-        report.FORMATS[options.format](results, sys.stdout)
+        return int(worst([result.state for result in _run(arguments)]))
     except KeyboardInterrupt:
-        return int(State.UNKNOWN)
-    return int(worst([result.state for result in results]))
+        print("python_checks UNKNOWN: interrupted")
+    except Exception as error:  # a library that is missing, or an output that broke: no verdict, so never 0
+        print(f"python_checks UNKNOWN: unforeseen {type(error).__name__}: {error}", file=sys.stderr)
+    return int(State.UNKNOWN)
+
+
+def _run(arguments: Sequence[str] | None) -> list[Result]:
+    options = parser().parse_args(arguments)
+    module = CHECKS.get(options.check, all_checks)
+    for library in module.NEEDS:  # loaded now, so that a check's time is its own
+        importlib.import_module(library)
+    if module is all_checks:
+        results = all_checks.run(options, timed)
+    else:
+        results = [timed(options.check, module.run, options)]
+    report.FORMATS[options.format](results, sys.stdout)
+    sys.stdout.flush()
+    return results

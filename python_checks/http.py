@@ -104,7 +104,7 @@ def refusal(reply: Reply) -> str:
     data = reply.data
     if isinstance(data, dict):
         inner = data.get("error")
-        candidates = [inner.get("message") if isinstance(inner, dict) else inner]
+        candidates = [inner.get("message"), inner.get("type")] if isinstance(inner, dict) else [inner]
         candidates += [data.get(key) for key in ("message", "detail", "reason")]
         for words in candidates:
             if words:

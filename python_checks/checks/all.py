@@ -7,6 +7,8 @@ from python_checks import options as opt
 from python_checks.checks import chat, completion, health, model_files, models, tool_call
 from python_checks.result import Result, State
 
+NEEDS: tuple[str, ...] = ("requests", "jsonschema")
+
 TIMEOUT = 120.0
 
 Timed = Callable[[str, Callable[[argparse.Namespace], Result], argparse.Namespace], Result]

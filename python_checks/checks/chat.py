@@ -8,6 +8,8 @@ from python_checks.harmony import REMEDY, leak
 from python_checks.http import Reply, fetch, refusal
 from python_checks.result import Fault, Result, conclude, shorten
 
+NEEDS: tuple[str, ...] = ("requests",)
+
 TIMEOUT = 120.0
 MESSAGE = "회사 휴가 정책 알려줘"
 

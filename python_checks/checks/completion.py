@@ -6,6 +6,8 @@ from python_checks import options as opt
 from python_checks.openai import answer_faults, ask, choice
 from python_checks.result import Result, conclude, shorten
 
+NEEDS: tuple[str, ...] = ("requests",)
+
 TIMEOUT = 120.0  # the first chat on a CPU takes 16 s of compilation
 
 

@@ -6,6 +6,8 @@ from python_checks import options as opt
 from python_checks.http import Reply, fetch, refusal
 from python_checks.result import Fault, Result, conclude
 
+NEEDS: tuple[str, ...] = ("requests",)
+
 TIMEOUT = 10.0
 
 

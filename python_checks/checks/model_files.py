@@ -10,6 +10,8 @@ from typing import Any
 from python_checks import proc, safetensors
 from python_checks.result import CheckError, Fault, Result, State, conclude
 
+NEEDS: tuple[str, ...] = ()
+
 JSON_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json")
 CALL_TOKEN = 200012  # <|call|>: without it as an eos id gpt-oss talks on behind a tool call
 COPY = "copy the model again and compare checksums"

@@ -11,6 +11,8 @@ from python_checks import options as opt
 from python_checks import proc, sockets
 from python_checks.result import CheckError, Fault, Result, State, conclude
 
+NEEDS: tuple[str, ...] = ()
+
 WILDCARDS = ("0.0.0.0", "::")
 
 

@@ -2,12 +2,15 @@
 
 import argparse
 import json
+from dataclasses import replace
 from typing import Any
 
 from python_checks import options as opt
 from python_checks.harmony import REMEDY, leak
 from python_checks.openai import answer_faults, ask, choice
-from python_checks.result import Fault, Result, conclude, shorten
+from python_checks.result import CheckError, Fault, Result, conclude, shorten
+
+NEEDS: tuple[str, ...] = ("requests", "jsonschema")
 
 TIMEOUT = 120.0
 PROMPT = {"role": "user", "content": "서울의 현재 날씨를 알려줘"}
@@ -62,7 +65,10 @@ def run(options: argparse.Namespace) -> Result:
         for call in calls
     )
     turn = ({"role": "assistant", "content": None, "tool_calls": calls}, *results)
-    second = choice(ask(options.url, request(options.model, turn), options.timeout))
+    try:
+        second = choice(ask(options.url, request(options.model, turn), options.timeout))
+    except CheckError as error:
+        raise CheckError(replace(error.fault, reason=f"second turn: {error.fault.reason}")) from error
     answer = shorten(str(second["message"].get("content")))
     function = calls[0]["function"]
     return conclude(

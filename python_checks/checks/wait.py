@@ -13,6 +13,8 @@ from python_checks.openai import PATH, choice
 from python_checks.result import CheckError, Fault, Result, conclude, shorten
 from python_checks.watch import PAUSE, Watch
 
+NEEDS: tuple[str, ...] = ("requests",)
+
 REQUEST = 10.0  # seconds for one look at the health path
 WARM_UP = 120.0  # seconds for the first chat; on a CPU it compiles for 16 s
 
@@ -84,6 +86,7 @@ def warm_up(watch: Watch, url: str, model: str) -> None:
     try:
         choice(pending.result())
     except CheckError as error:
+        time.sleep(PAUSE)  # the server writes its log after its reply
         watch.look()
         why = watch.cause()
         words = f"healthy, but the first chat failed: {error.fault.reason}" + (f"; log: {why}" if why else "")
