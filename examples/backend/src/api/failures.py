@@ -39,7 +39,7 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
 
 async def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    code = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}.get(
+    code = {400: "invalid_request", 404: "not_found", 405: "method_not_allowed"}.get(
         error.status_code, "http_error"
     )
     return JSONResponse({"error": code, "reason": error.detail}, error.status_code, error.headers)

@@ -77,7 +77,8 @@ class RequestLog:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started, status, name = time.monotonic(), 0, uuid.uuid4().hex[:12]
+        # 500 is what the server answers when the application answers nothing.
+        started, status, name = time.monotonic(), 500, uuid.uuid4().hex[:12]
         request_id.set(name)
 
         async def send_named(message: Message) -> None:

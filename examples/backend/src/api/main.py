@@ -7,6 +7,7 @@ from fastapi import FastAPI, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from src.api import failures, logs
+from src.api.body_limit import BodyLimit
 from src.api.schemas import ChatRequest
 from src.api.streaming import TurnEvents
 from src.config.settings import get_settings
@@ -27,8 +28,10 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
 
 
+app = FastAPI(title="backend", lifespan=lifespan)
 # JSON may write one character as two \uXXXX escapes (12 bytes); the rest is room for the other field.
-app = FastAPI(title="backend", lifespan=lifespan, max_body_size=12 * settings.MAX_MESSAGE_CHARS + 1024)
+app.add_middleware(BodyLimit, limit=12 * settings.MAX_MESSAGE_CHARS + 1024)
+# Added last, so it is outside and logs what the others refuse.
 app.add_middleware(logs.RequestLog)
 failures.install(app)
 

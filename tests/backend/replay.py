@@ -1,0 +1,189 @@
+"""A peer for tests of faults: speaks vLLM's chat completions over HTTP, and fails in the ways vLLM does.
+
+The main path is tested with the real vLLM in test_served.py; what is here no healthy server would do.
+"""
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+MODEL = "gpt-oss-120b"
+TOPICS = {"휴가": "휴가 정책", "vacation": "vacation policy"}
+LONGEST_HANG = 30.0
+
+
+def _call(name: str, arguments: dict[str, str], text: str | None = None) -> dict[str, Any]:
+    function = {"name": name, "arguments": text or json.dumps(arguments, ensure_ascii=False)}
+    calls = [{"id": f"chatcmpl-tool-{name}", "type": "function", "function": function}]
+    return {"role": "assistant", "content": None, "tool_calls": calls}
+
+
+def _say(text: str | None) -> dict[str, Any]:
+    return {"role": "assistant", "content": text, "tool_calls": []}
+
+
+def dangling(messages: list[dict[str, Any]]) -> bool:
+    """Tell whether a tool call has no result right after it."""
+    after = [*messages[1:], {"role": "user"}]
+    return any(
+        message.get("tool_calls") and following["role"] != "tool"
+        for message, following in zip(messages, after, strict=True)
+    )
+
+
+class Replay(ThreadingHTTPServer):
+    """The peer. `mode` chooses how it behaves, `requests` holds the bodies that it got."""
+
+    daemon_threads = True
+    # A heals-by-itself test starts it on a port that was just closed.
+    allow_reuse_address = True
+
+    def __init__(self, port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), Handler)
+        self.mode = "normal"
+        self.requests: list[dict[str, Any]] = []
+        self.keys: list[str | None] = []
+        self.busy = 0
+        self.most_busy = 0
+        self.lock = threading.Lock()
+        self.release = threading.Event()
+        self.hanging = threading.Event()
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        """The base URL, as for VLLM_BASE_URL."""
+        return f"http://127.0.0.1:{self.server_port}/v1"
+
+    def stop(self) -> None:
+        """Close the port."""
+        self.release.set()
+        self.shutdown()
+        self.server_close()
+
+    def hang(self) -> None:
+        """Hold the request until the test releases it."""
+        self.hanging.set()
+        self.release.wait(LONGEST_HANG)
+
+    def message(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Return the assistant's message."""
+        last = request["messages"][-1]
+        if self.mode == "loop" and request.get("tools"):
+            return _call("get_weather", {"location": "Seoul"})
+        if self.mode == "empty":
+            return _say(None)
+        if self.mode == "bad_arguments":
+            return _call("get_weather", {}, text='{"location": ')
+        if self.mode == "unknown_tool" and last["role"] == "user":
+            return _call("delete_everything", {"what": "all"})
+        if last["role"] == "tool":
+            return _say(f"answer: {last['content']}")
+        for word, query in TOPICS.items():
+            if word in last["content"]:
+                return _call("search_policy", {"query": query})
+        if "날씨" in last["content"] or "weather" in last["content"]:
+            return _call("get_weather", {"location": "Seoul"})
+        return _say(f"echo: {last['content']}")
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers one request."""
+
+    protocol_version = "HTTP/1.1"
+    server: Replay
+
+    def do_POST(self) -> None:
+        """Serve /v1/chat/completions."""
+        peer = self.server
+        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        with peer.lock:
+            peer.requests.append(request)
+            peer.keys.append(self.headers.get("Authorization"))
+            peer.busy += 1
+            peer.most_busy = max(peer.most_busy, peer.busy)
+        try:
+            self._answer(peer, request)
+        finally:
+            with peer.lock:
+                peer.busy -= 1
+
+    def _answer(self, peer: Replay, request: dict[str, Any]) -> None:
+        after_tool = request["messages"][-1]["role"] == "tool"
+        if peer.mode == "hang" or (peer.mode == "hang_after_tool" and after_tool):
+            peer.hang()
+        if request["model"] != MODEL:
+            self._send_error(404, f"The model `{request['model']}` does not exist.")
+        elif dangling(request["messages"]):
+            self._send_error(400, "An assistant message with tool_calls must be followed by tool messages")
+        elif peer.mode.isdecimal():
+            self._send_error(int(peer.mode), "out of order")
+        elif peer.mode == "html":
+            self._send("text/html", b"<html>It works!</html>")
+        elif request.get("stream"):
+            self._stream(peer, request)
+        else:
+            message = peer.message(request)
+            reason = "tool_calls" if message["tool_calls"] else "stop"
+            choice = {"index": 0, "message": message, "finish_reason": reason}
+            usage = {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12}
+            head = {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": MODEL}
+            self._send("application/json", json.dumps(head | {"choices": [choice], "usage": usage}).encode())
+
+    def _stream(self, peer: Replay, request: dict[str, Any]) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for number, line in enumerate(_chunks(peer.message(request))):
+            if number == 2 and peer.mode == "cut":
+                self.close_connection = True
+                return
+            if number == 2 and peer.mode == "hang_in_stream":
+                peer.hang()
+            if number == 2 and peer.mode == "error_in_stream":
+                line = {"error": {"message": "EngineCore died", "type": "InternalServerError", "code": 500}}
+            self._chunk(f"data: {json.dumps(line)}\n\n".encode())
+        self._chunk(b"data: [DONE]\n\n")
+        self._chunk(b"")
+
+    def _chunk(self, data: bytes) -> None:
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+
+    def _send_error(self, status: int, message: str) -> None:
+        error = {"message": message, "type": "Error", "param": None, "code": status}
+        self._send("application/json", json.dumps({"error": error}).encode(), status)
+
+    def _send(self, kind: str, body: bytes, status: int = 200) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Keep the test's output clean."""
+
+
+def _chunks(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The message in the pieces in which vLLM streams it."""
+    deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
+    for index, call in enumerate(message["tool_calls"]):
+        name, text = call["function"]["name"], call["function"]["arguments"]
+        head = {
+            "id": call["id"],
+            "type": "function",
+            "index": index,
+            "function": {"name": name, "arguments": ""},
+        }
+        deltas.append({"tool_calls": [head]})
+        deltas += [{"tool_calls": [{"index": index, "function": {"arguments": piece}}]} for piece in text]
+    deltas += [{"content": word} for word in re.findall(r"\S+\s*", message["content"] or "")]
+    reason = "tool_calls" if message["tool_calls"] else "stop"
+    head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": MODEL}
+    for delta in deltas:
+        yield head | {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
+    yield head | {"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}
