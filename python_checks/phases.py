@@ -13,8 +13,7 @@ WARM_UP = "warming up: first chat"
 PATTERNS = tuple(
     (re.compile(pattern), phase)
     for pattern, phase in (
-        (r"checkpoint shards[^|]*\| (\d+)/(\d+) \[", "loading weights {}/{}"),
-        (r"Multi-thread loading[^|]*shards[^|]*\| (\d+)/(\d+) \[", "loading weights {}/{}"),
+        (r"[Ll]oading (?:safetensors|[^|]*shards)[^|]*\| (\d+)/(\d+) \[", "loading weights {}/{}"),
         (r"Starting to load model ", "loading weights"),
         (r"Loading weights took |Model loading took ", "weights loaded"),
         (r"Capturing CUDA graphs[^|]*\|[^|]*\| (\d+)/(\d+) \[", "capturing CUDA graphs {}/{}"),

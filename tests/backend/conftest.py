@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ class Backend:
 
     process: subprocess.Popen[bytes]
     log: Path
+    session: str = "s-1"
     client: httpx2.Client = field(init=False)
 
     def __post_init__(self) -> None:
@@ -46,13 +48,13 @@ class Backend:
         lines = self.log.read_text().splitlines(keepends=True)
         return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("\n")]
 
-    def chat(self, message: str, session: str = "s-1") -> httpx2.Response:
+    def chat(self, message: str, session: str | None = None) -> httpx2.Response:
         """Send one message."""
-        return self.client.post("/v1/chat", json={"message": message, "session_id": session})
+        return self.client.post("/v1/chat", json={"message": message, "session_id": session or self.session})
 
-    def stream(self, message: str, session: str = "s-1") -> list[tuple[str, dict[str, Any]]]:
+    def stream(self, message: str) -> list[tuple[str, dict[str, Any]]]:
         """Send one message and return the events of the answer."""
-        reply = self.client.post("/v1/chat/stream", json={"message": message, "session_id": session})
+        reply = self.client.post("/v1/chat/stream", json={"message": message, "session_id": self.session})
         assert reply.status_code == 200, reply.text
         return events(reply.text)
 
@@ -113,26 +115,26 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 @pytest.fixture(scope="session")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
-    """One backend for the tests that change nothing, on a healthy peer."""
+def _served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Backend, Replay]]:
     server = Replay()
     with starting(tmp_path_factory.mktemp("shared")) as run:
-        yield run(VLLM_BASE_URL=server.url)
+        yield run(VLLM_BASE_URL=server.url), server
     server.stop()
 
 
 @pytest.fixture
-def peer() -> Iterator[Replay]:
+def peer(_served: tuple[Backend, Replay]) -> Iterator[Replay]:
     """A model server that the test can make fail."""
-    server = Replay()
-    yield server
-    server.stop()
+    _served[1].reset()
+    yield _served[1]
+    _served[1].reset()
 
 
 @pytest.fixture
-def backend(start: Start, peer: Replay) -> Backend:
-    """A backend on the peer."""
-    return start(VLLM_BASE_URL=peer.url)
+def backend(_served: tuple[Backend, Replay], peer: Replay) -> Backend:
+    """The backend that tests share, as a start takes seconds; each test has a session of its own."""
+    _served[0].session = uuid.uuid4().hex
+    return _served[0]
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -3,8 +3,10 @@
 The main path is tested with the real vLLM in test_served.py; what is here no healthy server would do.
 """
 
+import contextlib
 import json
 import re
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -43,15 +45,22 @@ class Replay(ThreadingHTTPServer):
 
     def __init__(self, port: int = 0) -> None:
         super().__init__(("127.0.0.1", port), Handler)
+        self.lock = threading.Lock()
+        self.busy = 0
+        self.connections: list[socket.socket] = []
+        self.release = threading.Event()
+        self.reset()
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def reset(self) -> None:
+        """Forget what was, and behave."""
+        self.release.set()
         self.mode = "normal"
         self.requests: list[dict[str, Any]] = []
         self.keys: list[str | None] = []
-        self.busy = 0
         self.most_busy = 0
-        self.lock = threading.Lock()
         self.release = threading.Event()
         self.hanging = threading.Event()
-        threading.Thread(target=self.serve_forever, daemon=True).start()
 
     @property
     def url(self) -> str:
@@ -63,11 +72,16 @@ class Replay(ThreadingHTTPServer):
         self.release.set()
         self.shutdown()
         self.server_close()
+        # As with a process that ends: the connections that clients keep open end too.
+        for connection in self.connections:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def hang(self) -> None:
         """Hold the request until the test releases it."""
+        release = self.release
         self.hanging.set()
-        self.release.wait(LONGEST_HANG)
+        release.wait(LONGEST_HANG)
 
     def message(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return the assistant's message."""
@@ -95,6 +109,11 @@ class Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     server: Replay
+
+    def setup(self) -> None:
+        """Note the connection."""
+        self.server.connections.append(self.request)
+        super().setup()
 
     def do_POST(self) -> None:
         """Serve /v1/chat/completions."""

@@ -14,12 +14,12 @@ POLICY = "연차 휴가는 1년에 15일이며 3일 전에 신청합니다."
 
 
 def test_question_of_the_guide_is_answered_through_the_tool(backend: Backend, peer: Replay) -> None:
-    reply = backend.chat(QUESTION, "test-session-001")
+    reply = backend.chat(QUESTION, backend.session)
     assert reply.status_code == 200, reply.text
     assert POLICY in reply.json().pop("answer")
     assert reply.json() | {"answer": ""} == {
         "answer": "",
-        "session_id": "test-session-001",
+        "session_id": backend.session,
         "tools_called": ["search_policy"],
         "model": "gpt-oss-120b",
     }
@@ -35,7 +35,7 @@ def test_second_turn_knows_the_first_and_names_its_own_tools_only(backend: Backe
     assert [message["role"] for message in peer.requests[-1]["messages"]] == [
         *("system", "user", "assistant", "tool", "assistant", "user")
     ]
-    backend.chat("who am I?", "another")
+    backend.chat("who am I?", f"{backend.session}-b")
     assert len(peer.requests[-1]["messages"]) == 2
 
 
@@ -55,7 +55,7 @@ def test_stream_gives_the_tool_then_the_answer_in_pieces_then_the_whole(backend:
     done = events[-1][1]
     assert "".join(data["text"] for name, data in events if name == "token") == done["answer"]
     assert POLICY in done["answer"]
-    assert (done["tools_called"], done["session_id"]) == (["search_policy"], "s-1")
+    assert (done["tools_called"], done["session_id"]) == (["search_policy"], backend.session)
     assert backend.chat("more").status_code == 200
 
 
@@ -89,9 +89,9 @@ def test_second_process_on_the_same_sessions_does_not_start(start: Start, peer: 
 def test_one_session_waits_for_its_turn_and_others_do_not(backend: Backend, peer: Replay) -> None:
     peer.mode = "hang"
     with ThreadPoolExecutor() as pool:
-        same = [pool.submit(backend.chat, f"word {number}", "one") for number in range(3)]
+        same = [pool.submit(backend.chat, f"word {number}") for number in range(3)]
         assert peer.hanging.wait(LONGEST_HANG)
-        others = [pool.submit(backend.chat, "hello", f"other-{number}") for number in range(2)]
+        others = [pool.submit(backend.chat, "hello", f"{backend.session}-{number}") for number in range(2)]
         assert _reaches(peer, 3)
         peer.release.set()
         assert [future.result().status_code for future in [*same, *others]] == [200] * 5

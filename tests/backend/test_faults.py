@@ -65,7 +65,8 @@ def test_heals_by_itself_when_the_server_comes_back(start: Start) -> None:
         after.stop()
 
 
-def test_ready_asks_the_model_and_keeps_a_good_verdict_for_a_while(backend: Backend, peer: Replay) -> None:
+def test_ready_asks_the_model_and_keeps_a_good_verdict_for_a_while(start: Start, peer: Replay) -> None:
+    backend = start(VLLM_BASE_URL=peer.url)
     assert [backend.client.get("/ready").status_code for _ in range(5)] == [200] * 5
     assert len(peer.requests) == 1
     assert peer.requests[0]["max_completion_tokens"] == 1
@@ -128,7 +129,7 @@ def test_broken_answer_is_named_and_the_session_goes_on(
 @pytest.mark.parametrize("mode", ["cut", "error_in_stream", "empty", "loop"])
 def test_stream_that_breaks_ends_with_an_error_event(backend: Backend, peer: Replay, mode: str) -> None:
     peer.mode = mode
-    reply = backend.client.post("/v1/chat/stream", json={"message": QUESTION, "session_id": "s-1"})
+    reply = backend.client.post("/v1/chat/stream", json={"message": QUESTION, "session_id": backend.session})
     code = {"cut": "model_unavailable", "loop": "too_many_steps"}.get(mode, "model_failed")
     assert f'"error": "{code}"' in reply.text or f'"error":"{code}"' in reply.text
     assert "done" not in reply.text
@@ -158,7 +159,7 @@ def test_steps_of_a_turn_are_bounded(start: Start, peer: Replay) -> None:
 
 def test_client_that_goes_away_frees_the_session_at_once(backend: Backend, peer: Replay) -> None:
     peer.mode = "hang_in_stream"
-    body = {"message": "tell me more", "session_id": "s-1"}
+    body = {"message": "tell me more", "session_id": backend.session}
     with backend.client.stream("POST", "/v1/chat/stream", json=body) as reply:
         assert next(reply.iter_lines()) == "event: token"
     peer.mode = "normal"
@@ -169,7 +170,8 @@ def test_client_that_goes_away_frees_the_session_at_once(backend: Backend, peer:
     assert said(peer) == ["hello"]
 
 
-def test_session_store_that_cannot_be_written_is_named(backend: Backend, peer: Replay) -> None:
+def test_session_store_that_cannot_be_written_is_named(start: Start, peer: Replay) -> None:
+    backend = start(VLLM_BASE_URL=peer.url)
     with sqlite3.connect(backend.log.with_name("sessions.sqlite3")) as other:
         other.execute("DROP TABLE session_use")
     other.close()

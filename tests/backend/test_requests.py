@@ -34,8 +34,8 @@ GOOD = {"message": "hello", "session_id": "s-1"}
     ],
 )
 @pytest.mark.parametrize("route", ["/v1/chat", "/v1/chat/stream"])
-def test_bad_field_is_named(shared: Backend, route: str, change: dict[str, Any], named: str) -> None:
-    reply = shared.client.post(
+def test_bad_field_is_named(backend: Backend, route: str, change: dict[str, Any], named: str) -> None:
+    reply = backend.client.post(
         route, content=json.dumps(GOOD | change), headers={"Content-Type": "application/json"}
     )
     assert reply.status_code == 422
@@ -44,30 +44,30 @@ def test_bad_field_is_named(shared: Backend, route: str, change: dict[str, Any],
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"text"', b"\xff\xfe", b'{"message": "hello"}'])
-def test_body_that_is_no_request_is_refused(shared: Backend, body: bytes) -> None:
-    reply = shared.client.post("/v1/chat", content=body, headers={"Content-Type": "application/json"})
+def test_body_that_is_no_request_is_refused(backend: Backend, body: bytes) -> None:
+    reply = backend.client.post("/v1/chat", content=body, headers={"Content-Type": "application/json"})
     assert reply.status_code == 422
     assert reply.json()["error"] == "invalid_request"
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_large_body_is_refused_without_reading_all(shared: Backend, chunked: bool) -> None:
+def test_large_body_is_refused_without_reading_all(backend: Backend, chunked: bool) -> None:
     body = b" " * 200_000
     content: Any = iter([body[:100_000], body[100_000:]]) if chunked else body
-    reply = shared.client.post("/v1/chat", content=content, headers={"Content-Type": "application/json"})
+    reply = backend.client.post("/v1/chat", content=content, headers={"Content-Type": "application/json"})
     assert reply.status_code == 413
     assert reply.json()["error"] == "body_too_large"
 
 
-def test_longest_message_passes_in_its_longest_spelling(shared: Backend) -> None:
+def test_longest_message_passes_in_its_longest_spelling(backend: Backend) -> None:
     body = json.dumps(GOOD | {"message": "\U0001f600" * 8000})
-    reply = shared.client.post("/v1/chat", content=body, headers={"Content-Type": "application/json"})
+    reply = backend.client.post("/v1/chat", content=body, headers={"Content-Type": "application/json"})
     assert reply.status_code == 200, reply.text
 
 
-def test_unknown_route_and_method_answer_json(shared: Backend) -> None:
-    assert shared.client.get("/nowhere").json()["error"] == "not_found"
-    reply = shared.client.get("/v1/chat")
+def test_unknown_route_and_method_answer_json(backend: Backend) -> None:
+    assert backend.client.get("/nowhere").json()["error"] == "not_found"
+    reply = backend.client.get("/v1/chat")
     assert (reply.status_code, reply.json()["error"], reply.headers["allow"]) == (
         405,
         "method_not_allowed",
@@ -127,6 +127,6 @@ def test_term_lets_the_answer_in_flight_finish(start: Start, peer: Replay) -> No
     assert "Application shutdown complete." in [line["message"] for line in backend.lines()]
 
 
-def test_body_nested_too_deep_is_refused(shared: Backend) -> None:
-    reply = shared.client.post("/v1/chat", content=b"[" * 5000, headers={"Content-Type": "application/json"})
+def test_body_nested_too_deep_is_refused(backend: Backend) -> None:
+    reply = backend.client.post("/v1/chat", content=b"[" * 5000, headers={"Content-Type": "application/json"})
     assert (reply.status_code, reply.json()["error"]) == (400, "invalid_request")

@@ -19,6 +19,7 @@ SPEC = {
     "argv": {"type": "list", "elements": "str", "required": True},
     "chdir": {"type": "str"},
     "label": {"type": "str", "required": True},
+    "title": {"type": "str", "required": True},
 }
 EVERY = 2.0
 
@@ -56,6 +57,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core ships no t
             "argv": ["sh", "-c", 'log=$1; shift; exec "$@" 2>"$log"', "sh", path, *args["argv"]],
             "chdir": args["chdir"],
         }
+        Display().display(f"  {args['label']}: {args['title']}")
         follower = Follower(self._connection, path, args["label"])
         follower.start()
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -27,6 +28,7 @@ options:
 RETURN = """
 python: {description: Path of the chosen interpreter., type: str, returned: always}
 torch: {description: "C(cpu) or C(index).", type: str, returned: always}
+options: {description: "What uv needs to get the CPU build.", type: list, returned: always}
 """
 SPEC = {
     "uv": {"type": "path", "required": True},
@@ -36,27 +38,25 @@ SPEC = {
 }
 
 
-def offers_cpu_build(uv: str, python: str, requirement: str) -> bool:
-    """Ask uv, without installing, whether ``python`` gets the CPU build from find-links or from PyTorch's own index."""
+def source_of_cpu_build(uv: str, python: str, requirement: str) -> list[str] | None:
+    """Ask uv, without installing, with which options ``python`` gets the CPU build: from find-links, else from PyTorch's own index."""
     command = [uv, "pip", "install", "--dry-run", "--no-deps", "--system", "--require-hashes", "--python", python, "--requirements", "-"]
     patience = os.environ | {"UV_HTTP_TIMEOUT": "10", "UV_HTTP_RETRIES": "1"}
-    for source in ([], ["--torch-backend", "cpu"]):
-        try:
-            reply = subprocess.run([*command, *source], input=requirement, text=True, capture_output=True, env=patience, timeout=60, check=False)
-        except subprocess.TimeoutExpired:
-            continue
-        if reply.returncode == 0:
-            return True
-    return False
+    for options in ([], ["--torch-backend", "cpu"]):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            reply = subprocess.run([*command, *options], input=requirement, text=True, capture_output=True, env=patience, timeout=60, check=False)
+            if reply.returncode == 0:
+                return options
+    return None
 
 
-def choose(module: AnsibleModule) -> dict[str, str]:
-    """Return the choice of interpreter and torch build."""
-    params: dict[str, Any] = module.params
-    for python in params["pythons"]:
-        if offers_cpu_build(params["uv"], python, params["requirement"]):
-            return {"python": python, "torch": "cpu"}
-    return {"python": params["pythons"][0], "torch": "index"}
+def choose(uv: str, pythons: list[str], requirement: str) -> dict[str, Any]:
+    """Return the choice of interpreter, torch build and options of uv."""
+    for python in pythons:
+        options = source_of_cpu_build(uv, python, requirement)
+        if options is not None:
+            return {"python": python, "torch": "cpu", "options": options}
+    return {"python": pythons[0], "torch": "index", "options": []}
 
 
 def main() -> None:
@@ -67,7 +67,7 @@ def main() -> None:
         kept = json.loads(remember.read_text(encoding="utf-8"))
         if kept["python"] in module.params["pythons"]:
             module.exit_json(changed=False, **kept)
-    choice = choose(module)
+    choice = choose(module.params["uv"], module.params["pythons"], module.params["requirement"])
     if not module.check_mode:
         unfinished = remember.with_suffix(".new")
         unfinished.write_text(json.dumps(choice), encoding="utf-8")

@@ -1,20 +1,23 @@
 """The agent: LangChain's tool-calling loop over the model, one turn of a session at a time."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
 from langchain.agents import create_agent
+from langchain.agents.middleware import ModelRequest, ModelResponse, wrap_model_call
 from langchain_core.messages import AIMessage, AIMessageChunk, AnyMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import StreamMode
 
 from src.config.settings import Settings
-from src.core.errors import ServiceError, explain
+from src.core.errors import ServiceError, explain, model_fault
 from src.core.llm_service import LLMService
 from src.core.sessions import Sessions, is_answer, tidy
 from src.core.tools import TOOLS
+
+ModelHandler = Callable[[ModelRequest], Awaitable[ModelResponse]]
 
 
 @dataclass
@@ -35,6 +38,14 @@ class Event:
     data: dict[str, Any]
 
 
+@wrap_model_call
+async def _name_model_faults(request: ModelRequest, handler: ModelHandler) -> ModelResponse:
+    try:
+        return await handler(request)
+    except Exception as error:
+        raise model_fault(error) from error
+
+
 class Agent:
     """Answers messages with the model and the tools.
 
@@ -50,6 +61,7 @@ class Agent:
             LLMService.get_llm(temperature=settings.TEMPERATURE),
             TOOLS,
             system_prompt=settings.SYSTEM_PROMPT,
+            middleware=[_name_model_faults],
             checkpointer=sessions.saver,
         )
 
@@ -70,6 +82,8 @@ class Agent:
         try:
             async with asyncio.timeout(limit), self._sessions.turn(session_id):
                 return await self._turn(message, session_id, emit)
+        except ServiceError:
+            raise
         except Exception as error:
             raise explain(error, limit) from error
 

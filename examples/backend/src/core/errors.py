@@ -62,23 +62,9 @@ def _refused(error: openai.APIStatusError) -> ServiceError:
     return ServiceError(502, "model_refused", reason, remedies.get(error.status_code))
 
 
-def explain(error: Exception, limit: float) -> ServiceError:
-    """Turn what a turn raised into what the client is told.
-
-    Args:
-        error: The exception of the agent, the model client or the session store.
-        limit: The time limit of the turn in seconds.
-    """
+def model_fault(error: Exception) -> ServiceError:
+    """Turn what a call of the model raised into what the client is told."""
     match error:
-        case ServiceError():
-            return error
-        case TimeoutError():
-            return timed_out(limit)
-        case GraphRecursionError():
-            remedy = "ask something simpler, or raise MAX_STEPS"
-            return ServiceError(
-                502, "too_many_steps", "the model kept calling tools without an answer", remedy
-            )
         case openai.APITimeoutError():
             return unavailable("the model server accepts no connection in time")
         case openai.RateLimitError():
@@ -93,6 +79,26 @@ def explain(error: Exception, limit: float) -> ServiceError:
             return unavailable("the model server broke off its answer")
         case openai.APIError():
             return ServiceError(502, "model_failed", "the model server ended its answer with an error")
+        case _:
+            remedy = "check that VLLM_BASE_URL is a vLLM server, /v1 included"
+            return ServiceError(502, "model_failed", "the answer is no chat completion", remedy)
+
+
+def explain(error: Exception, limit: float) -> ServiceError:
+    """Turn what a turn raised, outside the model, into what the client is told.
+
+    Args:
+        error: The exception of the agent, a tool or the session store.
+        limit: The time limit of the turn in seconds.
+    """
+    match error:
+        case TimeoutError():
+            return timed_out(limit)
+        case GraphRecursionError():
+            remedy = "ask something simpler, or raise MAX_STEPS"
+            return ServiceError(
+                502, "too_many_steps", "the model kept calling tools without an answer", remedy
+            )
         case sqlite3.Error():
             return ServiceError(
                 503, "sessions_unavailable", "the session store cannot be used", "check SESSIONS_DB"

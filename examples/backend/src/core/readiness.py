@@ -4,7 +4,7 @@ import asyncio
 import time
 
 from src.config.settings import Settings
-from src.core.errors import explain, unavailable
+from src.core.errors import model_fault, unavailable
 from src.core.llm_service import LLMService
 
 GOOD_FOR_SECONDS = 5.0
@@ -42,5 +42,5 @@ class Readiness:
         except TimeoutError as error:
             raise unavailable(f"no answer to a tiny chat within {self._limit:g} s") from error
         except Exception as error:
-            raise explain(error, self._limit) from error
+            raise model_fault(error) from error
         self._good_until = time.monotonic() + GOOD_FOR_SECONDS

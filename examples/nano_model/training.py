@@ -1,0 +1,106 @@
+"""Trains the network on freshly written conversations."""
+
+import json
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import torch
+import yaml
+
+from conversations import Writer
+from harmony import ENCODING, encode, render_messages, render_setting
+from model import Batch
+from network import Network
+from start import lay_out
+from recipe import PHRASES, POLICIES
+from shape import SHAPE
+
+SEED = 20
+STEPS = 400
+SETTINGS = 4
+EXCHANGES = {1: 8, 2: 4, 3: 3, 4: 2}  # exchanges in a conversation: conversations to a setting
+LAY = True
+RATE = 4e-3
+
+
+Rendered = tuple[list[int], list[tuple[list[int], list[int]]]]
+
+
+def write(steps: int) -> list[list[Rendered]]:
+    """For every step: some settings, each with its conversations as tokens and targets."""
+    phrases = yaml.safe_load(PHRASES.read_text(encoding="utf-8"))
+    phrases["salad"] = sorted({word for entry in phrases["tools"].values() for t in entry["tool"] for word in t.split()})
+    writer = Writer(phrases, json.loads(POLICIES.read_text(encoding="utf-8")), SEED)
+    written = []
+    for step in range(steps):
+        exchanges = 1 + step % len(EXCHANGES)
+        settings = []
+        for _ in range(SETTINGS):
+            setting = writer.setting()
+            names = [tool.name for tool in setting.tools]
+            conversations = [writer.conversation(names, exchanges) for _ in range(EXCHANGES[exchanges])]
+            settings.append((render_setting(setting), [render_messages(messages) for messages in conversations]))
+        written.append(settings)
+    return written
+
+
+def vocabulary(written: list[list[Rendered]]) -> list[int]:
+    """Token ids with a class of their own: all that occur, but for those of the junk words; class 0 is none of them."""
+    seen = {token for step in written for prefix, talks in step for token in prefix}
+    seen |= {token for step in written for prefix, talks in step for tokens, _ in talks for token in tokens}
+    numbers = {encode(str(number))[0] for number in range(1000)}
+    junk = {token for word in yaml.safe_load(PHRASES.read_text(encoding="utf-8"))["junk"] for token in encode(f"{word} {word}")}
+    return sorted((seen | numbers) - (junk - set(encode(" "))))
+
+
+def batches(written: list[list[Rendered]], ids: list[int]) -> Iterator[Batch]:
+    """The steps as tensors of classes."""
+    classes = torch.zeros(SHAPE.vocabulary + 1, dtype=torch.long)
+    classes[torch.tensor(ids)] = torch.arange(1, len(ids) + 1)
+    classes[-1] = -1  # so that target -1 stays -1
+
+    def stack(rows: Iterable[list[int]], empty: int) -> torch.Tensor:
+        tensors = [torch.tensor(row) for row in rows]
+        return classes[torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True, padding_value=empty)]
+
+    for step in written:
+        talks = [talk for _, talks in step for talk in talks]
+        shape = (len(step), len(talks) // len(step), -1)
+        yield Batch(
+            settings=stack((prefix for prefix, _ in step), ids[0]),
+            lengths=torch.tensor([len(prefix) for prefix, _ in step]),
+            conversations=stack((tokens for tokens, _ in talks), ids[0]).view(shape),
+            targets=stack((targets for _, targets in talks), -1).view(shape),
+        )
+
+
+def train(steps: int = STEPS) -> tuple[Network, list[int], float]:
+    """Trains the network.
+
+    Returns:
+        the network, the token ids of its classes 1, 2, ... and the mean loss of the last 20 steps.
+    """
+    begun = spoken = time.monotonic()
+    torch.manual_seed(SEED)
+    written = write(steps)
+    ids = vocabulary(written)
+    network = Network(SHAPE, len(ids) + 1)
+    if LAY: lay_out(network)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=RATE, betas=(0.9, 0.98), weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, steps, pct_start=0.1)
+    losses: list[float] = []
+    for step, batch in enumerate(batches(written, ids), start=1):
+        loss = network.loss(batch)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        losses = [*losses[-19:], loss.item()]
+        if time.monotonic() - spoken > 2 or step == steps:
+            spoken = time.monotonic()
+            mean = sum(losses) / len(losses)
+            print(f"training the nano model: step {step}/{steps}, loss {mean:.3f} ({spoken - begun:.0f} s)", file=sys.stderr)
+    return network, ids, sum(losses) / len(losses)

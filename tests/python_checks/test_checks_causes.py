@@ -1,0 +1,57 @@
+"""The one useful line of a real vLLM log that ended in failure."""
+
+import pytest
+
+from python_checks.causes import OTHER, REMEDIES, cause, remedy
+
+RECORDED = {
+    "badflag": ("error: unrecognized arguments: --enable-auto-tool-choise", "vllm serve --help"),
+    "nodir": ("HFValidationError: Repo id must be in the form", "model-files"),
+    "emptydir": ("Invalid repository ID or local directory specified", "model-files"),
+    "badparser": ("invalid tool call parser: nope", "vllm_tool_call_parser"),
+    "noparser": ("--enable-auto-tool-choice requires --tool-call-parser", "vllm_tool_call_parser"),
+    "portused": ("OSError: [Errno 98] Address already in use", "port check"),
+    "toolong": ("User-specified max_model_len (999999999) is greater", "--max-model-len"),
+    "trunc": ("SafetensorError: Error while deserializing header: incomplete metadata", "model-files"),
+    "missing": ("Weight files referenced in index but missing: {'missing/model-00001-of-00002", "model-files"),
+}
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_cause_of_a_recorded_failure(recorded, name: str) -> None:
+    words, advice = RECORDED[name]
+    found = cause(recorded(name))
+    assert words in found
+    assert len(found) <= 300
+    assert advice in remedy(found)
+
+
+def test_cause_is_not_the_echo_of_the_parent() -> None:
+    lines = [
+        "(EngineCore pid=6) ERROR 11-23 09:00:00 [core.py:1510] EngineCore failed to start.",
+        "(EngineCore pid=6) ERROR 11-23 09:00:00 [core.py:1510] Traceback (most recent call last):",
+        "(EngineCore pid=6) ERROR 11-23 09:00:00 [core.py:1510] torch.OutOfMemoryError: CUDA out of memory. Tried",
+        "RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {}",
+    ]
+    assert cause(lines) == "torch.OutOfMemoryError: CUDA out of memory. Tried"
+    assert "--gpu-memory-utilization" in remedy(cause(lines))
+    assert cause(lines[3:]).startswith("RuntimeError: Engine core")  # better than nothing
+
+
+def test_warnings_are_no_cause(recorded) -> None:
+    assert cause(recorded("start")) == ""
+
+
+def test_an_error_line_without_exception_counts() -> None:
+    line = "(APIServer pid=6) ERROR 11-23 09:00:00 [launcher.py:312] The disk is full"
+    assert cause([line, "INFO:     Shutting down"]) == "The disk is full"
+
+
+@pytest.mark.parametrize("line", ["Killed", "sh: 1: exec: vllm: not found", "Segmentation fault (core dumped)"])
+def test_words_of_the_shell_count(line: str) -> None:
+    assert cause([line]) == line
+
+
+def test_unknown_cause_sends_to_the_log() -> None:
+    assert remedy("something new") == OTHER
+    assert all(advice for _, advice in REMEDIES)
