@@ -75,8 +75,12 @@ def test_unknown_route_and_method_answer_json(backend: Backend) -> None:
     )
 
 
-def test_logs_are_json_lines_that_name_the_request_and_not_its_text(start: Start, peer: Replay) -> None:
-    backend = start(VLLM_BASE_URL=peer.url, OPENAI_API_KEY="top-secret")
+def test_logs_are_json_lines_that_name_the_request_and_not_its_text(
+    start: Start, peer: Replay, tmp_path: Path
+) -> None:
+    # As systemd's LoadCredential= gives it.
+    (tmp_path / "OPENAI_API_KEY").write_text("top-secret\n")
+    backend = start(VLLM_BASE_URL=peer.url, CREDENTIALS_DIRECTORY=str(tmp_path))
     replies = [backend.chat("my private words 휴가", "private-session")]
     peer.mode = "400"
     replies.append(backend.chat("my private words", "private-session"))

@@ -41,9 +41,12 @@ def test_turn_without_answer_goes_as_a_whole(reached: int) -> None:
 
 
 def test_empty_answer_and_malformed_call_are_no_answers() -> None:
-    blank = [HumanMessage("?", id="u"), AIMessage(" ", id="a")]
+    blank: list[AnyMessage] = [HumanMessage("?", id="u"), AIMessage(" ", id="a")]
     bad = {"name": "f", "args": "{", "id": "c", "error": "bad", "type": "invalid_tool_call"}
-    malformed = [HumanMessage("?", id="v"), AIMessage("words", invalid_tool_calls=[bad], id="b")]
+    malformed: list[AnyMessage] = [
+        HumanMessage("?", id="v"),
+        AIMessage("words", invalid_tool_calls=[bad], id="b"),
+    ]
     assert removed([*blank, *malformed]) == ["u", "a", "v", "b"]
 
 

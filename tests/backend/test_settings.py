@@ -35,11 +35,6 @@ def test_environment_reaches_the_client(monkeypatch: pytest.MonkeyPatch) -> None
     assert LLMService.get_llm("mine").model_name == "mine"
 
 
-def test_key_comes_from_a_systemd_credential(tmp_path: Path) -> None:
-    (tmp_path / "OPENAI_API_KEY").write_text("from-file\n")
-    assert Settings(_secrets_dir=tmp_path).OPENAI_API_KEY.get_secret_value() == "from-file"
-
-
 def test_key_is_not_in_the_repr(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "secret")
     assert "secret" not in repr(get_settings())
