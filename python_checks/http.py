@@ -100,12 +100,12 @@ def explain(error: Exception | None, url: str, timeout: float) -> Fault:
 
 
 def refusal(reply: Reply) -> str:
-    """Return the server's own words about an error: vLLM's, FastAPI's, or the start of the body."""
+    """Return the server's own words about an error: vLLM's, the backend's, FastAPI's, or the body's start."""
     data = reply.data
     if isinstance(data, dict):
         inner = data.get("error")
-        candidates = [inner.get("message"), inner.get("type")] if isinstance(inner, dict) else [inner]
-        candidates += [data.get(key) for key in ("message", "detail", "reason")]
+        candidates = [inner.get("message"), inner.get("type")] if isinstance(inner, dict) else []
+        candidates += [data.get(key) for key in ("reason", "message", "detail", "error")]
         for words in candidates:
             if words:
                 return shorten(

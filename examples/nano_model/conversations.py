@@ -136,7 +136,7 @@ class Writer:
         elif kind < 0.09:
             text = self._expand(self.rng.choice(["{junk}", "{junk} {salad}", '{"answer": "{junk}"}']))
             answer = self._final("unclear", language)
-        return [Message("call", json.dumps(arguments), tool), Message("tool", text, tool), answer]
+        return [Message("call", json.dumps(arguments, ensure_ascii=False), tool), Message("tool", text, tool), answer]
 
     def _expression(self, language: str) -> tuple[str, str]:
         """An expression as a person writes it, and as the tool takes it (no blanks)."""

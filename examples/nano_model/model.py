@@ -118,7 +118,7 @@ class Experts(nn.Module):
         e, h, i = shape.experts, shape.hidden, shape.intermediate
         self.gate_up_proj = nn.Parameter(torch.randn(e, h, 2 * i) * h**-0.5)
         self.gate_up_proj_bias = nn.Parameter(torch.zeros(e, 2 * i))
-        self.down_proj = nn.Parameter(torch.randn(e, i, h) * i**-0.5 * 0.5)
+        self.down_proj = nn.Parameter(torch.randn(e, i, h) * i**-0.5 * 0.05)
         self.down_proj_bias = nn.Parameter(torch.zeros(e, h))
 
     def forward(self, x: Tensor, weights: Tensor) -> Tensor:

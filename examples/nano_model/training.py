@@ -22,6 +22,8 @@ STEPS = 400
 SETTINGS = 4
 EXCHANGES = {1: 8, 2: 4, 3: 3, 4: 2}  # exchanges in a conversation: conversations to a setting
 LAY = True
+MUON=0
+MUONADJ=0
 RATE = 4e-3
 
 
@@ -88,16 +90,21 @@ def train(steps: int = STEPS) -> tuple[Network, list[int], float]:
     ids = vocabulary(written)
     network = Network(SHAPE, len(ids) + 1)
     if LAY: lay_out(network)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=RATE, betas=(0.9, 0.98), weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, steps, pct_start=0.1)
+    if MUON:
+        mats=[p for l in network.layers for nme,p in l.named_parameters() if p.ndim==2 and 'proj.weight' in nme]
+        s_=set(map(id,mats)); rest=[p for p in network.parameters() if id(p) not in s_]
+        opts=[torch.optim.Muon(mats,lr=MUON,weight_decay=0.01,adjust_lr_fn="match_rms_adamw" if MUONADJ else None), torch.optim.AdamW(rest,lr=RATE,betas=(0.9,0.98),weight_decay=0.01)]
+    else: opts=[torch.optim.AdamW(network.parameters(), lr=RATE, betas=(0.9, 0.98), weight_decay=0.01)]
+    f=lambda i: min(1,(i+1)/20)*min(1.0,(steps-i)/(steps*0.6))
+    scheds=[torch.optim.lr_scheduler.LambdaLR(o,f) for o in opts]
     losses: list[float] = []
     for step, batch in enumerate(batches(written, ids), start=1):
         loss = network.loss(batch)
-        optimizer.zero_grad()
+        network.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
+        for o in opts: o.step()
+        for o in scheds: o.step()
         losses = [*losses[-19:], loss.item()]
         if time.monotonic() - spoken > 2 or step == steps:
             spoken = time.monotonic()

@@ -12,6 +12,10 @@ NEEDS: tuple[str, ...] = ("requests",)
 
 TIMEOUT = 120.0
 MESSAGE = "회사 휴가 정책 알려줘"
+REMEDY_OTHER = (
+    "on 503 the model side is the cause: run the tool-call check; else see the backend's log, "
+    "and that it serves POST /v1/chat at --backend-url"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,9 +35,7 @@ def judge(reply: Reply, expect_tool: str) -> Result:
     data = reply.data if isinstance(reply.data, dict) else {}
     if reply.status != 200 or "answer" not in data:
         fault = Fault(
-            f"backend says {reply.status}: {refusal(reply)}",
-            "on 503 the model side is the cause: run the tool-call check; else see the backend's log, "
-            "and that it serves POST /v1/chat at --backend-url",
+            f"backend says {reply.status}: {refusal(reply)}", str(data.get("remedy") or REMEDY_OTHER)
         )
         return conclude("chat", [fault], "", {"status": reply.status})
     answer, tools = data["answer"], data.get("tools_called")

@@ -33,12 +33,11 @@ def run(options: argparse.Namespace) -> Result:
     """Read the small files whole and of each weight file the header only."""
     directory: Path = options.directory
     try:
-        if not directory.is_dir():
-            raise CheckError(
-                Fault(f"{directory} is no directory", "correct the path of the model, or copy it there")
-            )
-        next(directory.iterdir(), None)
+        os.listdir(directory)
         return judge(directory)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        remedy = "correct the path of the model, or copy the model there"
+        raise CheckError(Fault(f"{error.filename} is no directory", remedy)) from error
     except PermissionError as error:
         raise CheckError(
             Fault(

@@ -5,9 +5,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
-
-from conftest import Backend, Start
 from replay import LONGEST_HANG, Replay
+from running import Backend, Start
 
 QUESTION = "회사 휴가 정책 알려줘"
 POLICY = "연차 휴가는 1년에 15일이며 3일 전에 신청합니다."

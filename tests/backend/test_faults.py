@@ -6,9 +6,8 @@ import time
 from collections.abc import Iterator
 
 import pytest
-
-from conftest import Backend, Start
 from replay import LONGEST_HANG, Replay
+from running import Backend, Start
 
 QUESTION = "서울 날씨 알려줘"
 

@@ -8,9 +8,8 @@ from typing import Any
 
 import httpx2
 import pytest
-
-from conftest import Backend, Start
 from replay import Replay
+from running import Backend, Start
 
 GOOD = {"message": "hello", "session_id": "s-1"}
 

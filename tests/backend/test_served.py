@@ -1,4 +1,4 @@
-"""The backend on a real vLLM: set BACKEND_URL to it. Questions are asked as users ask them, in both languages."""
+"""The backend on a real vLLM, named by BACKEND_URL: questions as users ask them, in both languages."""
 
 import os
 import re
@@ -8,10 +8,7 @@ from typing import Any
 
 import httpx2
 import pytest
-
-from conftest import events
-
-pytestmark = pytest.mark.served
+from running import events
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,6 @@ import pytest
 from langchain.agents import create_agent
 from langchain_core.language_models import FakeListChatModel
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
-
 from src.core.sessions import Sessions, open_sessions, tidy
 
 CALL = {"name": "get_weather", "args": {"location": "Seoul"}, "id": "c1"}

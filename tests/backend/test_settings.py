@@ -3,8 +3,7 @@
 from pathlib import Path
 
 import pytest
-
-from conftest import BACKEND
+from running import BACKEND
 from src.config.settings import Settings, get_settings
 from src.core.llm_service import LLMService
 

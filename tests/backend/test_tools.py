@@ -3,7 +3,6 @@
 import json
 
 import pytest
-
 from src.core.tools import get_weather, search_policy
 
 

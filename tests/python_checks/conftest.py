@@ -1,67 +1,27 @@
-"""A real HTTP server that answers as a test says, recorded logs and replies, and the probe as a process."""
+"""Fixtures: a real HTTP server that answers as told, recordings of a real vLLM, the probe as a process."""
 
 import json
 import os
 import socket
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-RECORDED = Path(__file__).parent / "recorded"
-DEADLINE = 60  # seconds; a probe that takes longer hangs
-
-
-class Server:
-    """A server on a free port of this machine; `answers` maps a path to (status, body) or a function of the body."""
-
-    def __init__(self) -> None:
-        self.answers: dict[str, Any] = {}
-        self.requests: list[tuple[str, Any]] = []
-        owner = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def _answer(self) -> None:
-                length = int(self.headers.get("Content-Length", 0))
-                body = json.loads(self.rfile.read(length)) if length else None
-                owner.requests.append((self.path, body))
-                answer = owner.answers.get(self.path, (404, {"detail": "Not Found"}))
-                status, data = answer(body) if callable(answer) else answer
-                if status == "drip":
-                    return self._drip()
-                raw = data.encode() if isinstance(data, str) else json.dumps(data).encode()
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(raw)))
-                self.end_headers()
-                self.wfile.write(raw)
-
-            def _drip(self) -> None:
-                """Send a byte now and then: each read succeeds, the reply never ends."""
-                self.send_response(200)
-                self.end_headers()
-                try:
-                    for _ in range(300):
-                        self.wfile.write(b" ")
-                        time.sleep(0.1)
-                except OSError:
-                    return
-
-            do_GET = do_POST = _answer  # noqa: N815  (names of http.server)
-
-            def log_message(self, *_: object) -> None:
-                """Stay silent."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+from tests.python_checks.support import (
+    DEADLINE,
+    RECORDED,
+    ROOT,
+    Healthy,
+    Probe,
+    Recorded,
+    Replies,
+    Server,
+    shard,
+)
 
 
 @pytest.fixture
@@ -82,19 +42,16 @@ def free_port() -> int:
 
 
 @pytest.fixture
-def recorded() -> Callable[[str], list[str]]:
+def recorded() -> Recorded:
     """Give the lines of a log that a real vLLM 0.32 wrote."""
     return lambda name: (RECORDED / f"{name}.log").read_text(encoding="utf-8").splitlines()
 
 
 @pytest.fixture
-def replies() -> dict[str, Any]:
+def replies() -> Replies:
     """Give the replies of a real vLLM 0.32, by name."""
-    data: dict[str, Any] = json.loads((RECORDED / "replies.json").read_text(encoding="utf-8"))
+    data: Replies = json.loads((RECORDED / "replies.json").read_text(encoding="utf-8"))
     return data
-
-
-Probe = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
@@ -113,3 +70,43 @@ def probe() -> Probe:
         )
 
     return run
+
+
+@pytest.fixture
+def healthy(server: Server, replies: Replies, tmp_path: Path) -> Healthy:
+    """Give a server that answers every check well, and the options for it."""
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "tokenizer.json").write_text("{}")
+    (tmp_path / "tokenizer_config.json").write_text("{}")
+    (tmp_path / "model.bin").write_text("x")
+
+    def chat(body: dict[str, Any]) -> tuple[int, Any]:
+        if "tools" not in body:
+            return 200, replies["completion"]
+        return 200, replies["tool_call" if len(body["messages"]) == 1 else "second_turn"]
+
+    server.answers |= {
+        "/health": (200, ""),
+        "/v1/models": (200, replies["models"]),
+        "/v1/chat/completions": chat,
+        "/v1/chat": (200, {"answer": "15일", "session_id": "s", "tools_called": ["search_policy"]}),
+    }
+    return server, [
+        *("all", "--url", server.url, "--model", "gpt-oss-120b"),
+        *("--backend-url", server.url, "--model-directory", str(tmp_path)),
+    ]
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """Give a whole model of two shards."""
+    (tmp_path / "config.json").write_text('{"model_type": "gpt_oss"}')
+    (tmp_path / "tokenizer.json").write_text("{}")
+    (tmp_path / "tokenizer_config.json").write_text("{}")
+    (tmp_path / "generation_config.json").write_text(json.dumps({"eos_token_id": [200002, 199999, 200012]}))
+    shard(tmp_path / "model-00001-of-00002.safetensors", {"a": 100, "b": 50})
+    shard(tmp_path / "model-00002-of-00002.safetensors", {"c": 7})
+    weights = {"a": 1, "b": 1, "c": 2}
+    index = {name: f"model-0000{number}-of-00002.safetensors" for name, number in weights.items()}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": index}))
+    return tmp_path

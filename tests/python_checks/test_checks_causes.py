@@ -3,6 +3,7 @@
 import pytest
 
 from python_checks.causes import OTHER, REMEDIES, cause, remedy
+from tests.python_checks.support import Recorded
 
 RECORDED = {
     "badflag": ("error: unrecognized arguments: --enable-auto-tool-choise", "vllm serve --help"),
@@ -13,12 +14,15 @@ RECORDED = {
     "portused": ("OSError: [Errno 98] Address already in use", "port check"),
     "toolong": ("User-specified max_model_len (999999999) is greater", "--max-model-len"),
     "trunc": ("SafetensorError: Error while deserializing header: incomplete metadata", "model-files"),
-    "missing": ("Weight files referenced in index but missing: {'missing/model-00001-of-00002", "model-files"),
+    "missing": (
+        "Weight files referenced in index but missing: {'missing/model-00001-of-00002",
+        "model-files",
+    ),
 }
 
 
 @pytest.mark.parametrize("name", RECORDED)
-def test_cause_of_a_recorded_failure(recorded, name: str) -> None:
+def test_cause_of_a_recorded_failure(recorded: Recorded, name: str) -> None:
     words, advice = RECORDED[name]
     found = cause(recorded(name))
     assert words in found
@@ -30,15 +34,15 @@ def test_cause_is_not_the_echo_of_the_parent() -> None:
     lines = [
         "(EngineCore pid=6) ERROR 11-23 09:00:00 [core.py:1510] EngineCore failed to start.",
         "(EngineCore pid=6) ERROR 11-23 09:00:00 [core.py:1510] Traceback (most recent call last):",
-        "(EngineCore pid=6) ERROR 11-23 09:00:00 [core.py:1510] torch.OutOfMemoryError: CUDA out of memory. Tried",
+        "(EngineCore pid=6) ERROR 11-23 09:00:00 [core.py:1510] torch.OutOfMemoryError: CUDA out of memory",
         "RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {}",
     ]
-    assert cause(lines) == "torch.OutOfMemoryError: CUDA out of memory. Tried"
+    assert cause(lines) == "torch.OutOfMemoryError: CUDA out of memory"
     assert "--gpu-memory-utilization" in remedy(cause(lines))
     assert cause(lines[3:]).startswith("RuntimeError: Engine core")  # better than nothing
 
 
-def test_warnings_are_no_cause(recorded) -> None:
+def test_warnings_are_no_cause(recorded: Recorded) -> None:
     assert cause(recorded("start")) == ""
 
 
@@ -47,7 +51,9 @@ def test_an_error_line_without_exception_counts() -> None:
     assert cause([line, "INFO:     Shutting down"]) == "The disk is full"
 
 
-@pytest.mark.parametrize("line", ["Killed", "sh: 1: exec: vllm: not found", "Segmentation fault (core dumped)"])
+@pytest.mark.parametrize(
+    "line", ["Killed", "sh: 1: exec: vllm: not found", "Segmentation fault (core dumped)"]
+)
 def test_words_of_the_shell_count(line: str) -> None:
     assert cause([line]) == line
 

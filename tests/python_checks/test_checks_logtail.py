@@ -4,6 +4,8 @@ import os
 import time
 from pathlib import Path
 
+import pytest
+
 from python_checks.logtail import LogTail
 
 OWN = "(APIServer pid=77) INFO {} [api_utils.py:286] non-default args: {{}}\n"
@@ -19,7 +21,9 @@ def test_lines_begin_with_the_first_that_names_the_pid(tmp_path: Path) -> None:
     log.write_text("(APIServer pid=5) INFO 11-23 09:00:00 [x.py:1] old\n")
     tail = LogTail(log, 77, time.time())
     with log.open("a") as file:
-        file.write("usage: api_server.py\n(APIServer pid=776) other\n" + OWN.format(stamp(time.time())) + "child\n")
+        file.write(
+            "usage: api_server.py\n(APIServer pid=776) other\n" + OWN.format(stamp(time.time())) + "child\n"
+        )
     assert [line.split(" ")[0] for line in tail.poll()] == ["(APIServer", "child"]
     assert tail.found
     assert not any("776" in line for line in tail.lines)
@@ -83,7 +87,7 @@ def test_last_words_fall_back_to_the_old_end(tmp_path: Path) -> None:
     assert tail.last_words() == ["api_server.py: error: unrecognized arguments: --x"]
 
 
-def test_only_the_end_of_a_large_old_log_is_read(tmp_path: Path, monkeypatch) -> None:
+def test_only_the_end_of_a_large_old_log_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("python_checks.logtail.BACKLOG", 1000)
     log, now = tmp_path / "vllm.log", time.time()
     log.write_text(OWN.format(stamp(now)) + "x\n" * 1000)

@@ -1,0 +1,26 @@
+"""Playbook runs that tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playbooks import Playbook, run_playbook
+
+
+@pytest.fixture
+def playbook(tmp_path: Path) -> Playbook:
+    """Run a playbook with a fresh directory."""
+    return lambda name, *arguments: run_playbook(name, tmp_path / "demo", *arguments)
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Playbook]:
+    """Run a playbook on a host that has passed the checks once: uv, the probes and supervisord are there."""
+    directory = tmp_path_factory.mktemp("d") / "demo"
+    first = run_playbook("ansible/check.yml", directory)
+    assert first.returncode == 0, first.stdout
+    yield lambda name, *arguments: run_playbook(name, directory, *arguments)
+    last = run_playbook("ansible/demo_stop.yml", directory)
+    assert last.returncode == 0, last.stdout

@@ -1,0 +1,30 @@
+"""Run a playbook of this repository as a user would."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+Playbook = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def run_playbook(name: str, directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the playbook ``name`` of the repository against the demo inventory, with everything below ``directory``."""
+    program = Path(sys.executable).with_name("ansible-playbook")
+    environment = os.environ | {"DEMO_DIRECTORY": str(directory), "ANSIBLE_NOCOLOR": "1", "ANSIBLE_HOME": f"{directory}-ansible"}
+    return subprocess.run(
+        [program, "-i", "inventory/demo", name, *arguments],
+        cwd=REPOSITORY,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=300,
+        check=False,
+    )
+
+

@@ -1,0 +1,116 @@
+"""Bad input stops before anything that serves is touched, with what, where and the remedy."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+from playbooks import REPOSITORY, Playbook
+
+
+def test_misspelt_variable(playbook: Playbook, tmp_path: Path) -> None:
+    run = playbook("deploy.yml", "-e", "vllm_prot=8001")
+    assert run.returncode != 0
+    assert "vllm_prot is not a variable of any role here; did you mean vllm_port?" in run.stdout
+    assert not (tmp_path / "demo/venvs").exists()
+
+
+def test_wrong_type_of_a_role_that_comes_late(playbook: Playbook, tmp_path: Path) -> None:
+    run = playbook("deploy.yml", "-e", "backend_start_seconds=soon")
+    assert run.returncode != 0
+    assert "backend_start_seconds" in run.stdout and "int" in run.stdout
+    assert not (tmp_path / "demo/venvs").exists()
+
+
+def test_two_faults_are_told_at_once(playbook: Playbook) -> None:
+    run = playbook("deploy.yml", "-e", json.dumps({"vllm_tp": 2, "vllm_max_model_len": "long"}))
+    assert "vllm_tp is not a variable" in run.stdout
+    assert "vllm_max_model_len" in run.stdout
+
+
+def test_path_too_long_for_sockets(playbook: Playbook, tmp_path: Path) -> None:
+    run = playbook("deploy.yml", "-e", f"host_directory={tmp_path}/{'x' * 70}")
+    assert run.returncode != 0
+    assert "sockets below it allow 66" in run.stdout
+
+
+def test_busy_port_names_its_holder(prepared: Playbook) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        port = holder.getsockname()[1]
+        run = prepared("ansible/check.yml", "-e", f"vllm_port={port}")
+    assert run.returncode != 0
+    assert str(port) in run.stdout and str(os.getpid()) in run.stdout
+
+
+def test_too_little_memory(prepared: Playbook) -> None:
+    run = prepared("ansible/check.yml", "-e", "vllm_memory_gib=100000")
+    assert run.returncode != 0
+    assert "a start of vLLM needs 100000" in " ".join(run.stdout.split())
+
+
+def test_too_little_disk(prepared: Playbook, tmp_path: Path) -> None:
+    run = prepared("ansible/demo.yml", "-e", "vllm_disk_gib=1000000")
+    assert run.returncode != 0
+    assert "installing vLLM needs 1000000" in " ".join(run.stdout.split())
+
+
+@pytest.mark.parametrize("wrong", ["hash", "version"])
+def test_lock_that_does_not_fit(prepared: Playbook, tmp_path: Path, wrong: str) -> None:
+    lock = tmp_path / "wrong.txt"
+    text = (REPOSITORY / "locks/supervisor.txt").read_text()
+    lock.write_text(text.replace("sha256:", "sha256:0000")[:-4] if wrong == "hash" else text.replace("==4.", "==400."))
+    if wrong == "hash":
+        lock.write_text("\n".join(line[:-5] + "0000" + line[-1] if "sha256" in line else line for line in text.splitlines()))
+    environment = tmp_path / "venv"
+    run = prepared("tests/ansible/venv.yml", "-e", f"test_lock={lock}", "-e", f"test_venv={environment}")
+    assert run.returncode != 0
+    assert "nothing that serves was touched" in run.stdout
+    assert ("hash" in run.stdout.lower()) if wrong == "hash" else ("no solution" in run.stdout.lower())
+    assert not environment.exists()
+
+
+def test_no_compiler(prepared: Playbook, tmp_path: Path) -> None:
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for folder in os.get_exec_path():
+        for program in Path(folder).glob("*"):
+            link = tools / program.name
+            if not program.name.startswith(("g++", "c++")) and not link.exists():
+                link.symlink_to(program)
+    before = os.environ["PATH"]
+    os.environ["PATH"] = str(tools)
+    try:
+        run = prepared("ansible/check.yml", "-e", "host_install_packages=false")
+    finally:
+        os.environ["PATH"] = before
+    assert run.returncode != 0
+    assert "sudo apt-get install -y g++" in " ".join(run.stdout.split())
+
+
+def bin_demo(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run bin/demo with a changed environment."""
+    return subprocess.run(
+        [REPOSITORY / "bin/demo", *arguments], env=os.environ | environment, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_unknown_subcommand() -> None:
+    run = bin_demo("strat")
+    assert run.returncode == 2
+    assert "unknown subcommand 'strat'" in run.stderr and "status" in run.stderr
+
+
+def test_no_fitting_python(tmp_path: Path) -> None:
+    run = bin_demo(PYTHON="/usr/bin/false", DEMO_DIRECTORY=str(tmp_path / "none"))
+    assert run.returncode == 1
+    assert "No Python >= 3.11" in run.stderr and "apt-get install" in run.stderr
+
+
+def test_stop_where_nothing_is(tmp_path: Path) -> None:
+    run = bin_demo("stop", DEMO_DIRECTORY=str(tmp_path / "none"))
+    assert run.returncode == 0
+    assert "nothing is deployed" in run.stdout

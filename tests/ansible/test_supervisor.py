@@ -1,0 +1,140 @@
+"""The program template and the reaper, under a real supervisord."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
+from playbooks import REPOSITORY
+
+SERVICE = """
+import json, mmap, os, subprocess, sys
+file = os.open("/dev/shm/" + sys.argv[1], os.O_CREAT | os.O_RDWR, 0o600)
+os.ftruncate(file, 4096)
+memory = mmap.mmap(file, 4096)
+code = "import mmap, os, sys, time; m = mmap.mmap(os.open(sys.argv[1], os.O_RDWR), 4096); print(flush=True); time.sleep(600)"
+child = subprocess.Popen([sys.executable, "-c", code, "/dev/shm/" + sys.argv[1]], stdout=subprocess.PIPE)
+child.stdout.readline()
+state = {"pid": os.getpid(), "child": child.pid, "argv": sys.argv[1:], "value": os.environ["VALUE"]}
+open(sys.argv[2] + ".new", "w").write(json.dumps(state))
+os.rename(sys.argv[2] + ".new", sys.argv[2])
+child.wait()
+"""
+HOSTILE = ["two words", "50%", "%(x)s", '{"json": "x y"}', "$HOME", "it's", "한국어", "back\\slash", "semi;colon", "#"]
+
+
+def until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    """Wait for a condition, with a deadline."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the deadline passed"
+        time.sleep(0.1)
+
+
+def alive(pid: int) -> bool:
+    """Tell whether a process runs (a zombie does not)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+class Supervised:
+    """A supervisord of its own, with one service that has a child and shared memory."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory, self.shared = directory, f"test-reaper-{os.getpid()}-{time.monotonic_ns()}"
+        self.state_file = directory / "state.json"
+        (directory / "conf.d").mkdir()
+        (directory / "service.py").write_text(SERVICE)
+        (directory / "reap.py").write_bytes((REPOSITORY / "roles/service/files/reap.py").read_bytes())
+        self.render("supervisord.conf.j2", directory / "supervisord.conf")
+        self.render("program.ini.j2", directory / "conf.d/service.ini")
+        self.process = subprocess.Popen([self.program("supervisord"), "-n", "-c", directory / "supervisord.conf"], stdout=subprocess.DEVNULL)
+
+    @staticmethod
+    def program(name: str) -> str:
+        """Return a program of this environment."""
+        return str(Path(sys.executable).with_name(name))
+
+    def render(self, template: str, target: Path) -> None:
+        """Render a template of ours as Ansible would."""
+        variables = {
+            "ansible_managed": "test",
+            "__service_venv": sys.prefix,
+            "__service_log_megabytes": 1,
+            "__service_log_files": 1,
+            "service_name": "service",
+            "service_directory": str(self.directory),
+            "service_command": [sys.executable, str(self.directory / "service.py"), self.shared, str(self.state_file), *HOSTILE],
+            "service_environment": {"VALUE": 'a "quoted", 100% %(x)s it 값', "OTHER": "1"},
+            "service_log_file": str(self.directory / "service.log"),
+            "service_stop_seconds": 5,
+        }
+        text = (REPOSITORY / "templates/supervisor" / template).read_text()
+        target.write_text(Templar(DataLoader(), variables=variables).template(trust_as_template(text)))
+
+    def state(self) -> dict[str, object]:
+        """Return what the service wrote once it was up, and forget it."""
+        until(lambda: self.state_file.exists() or self.process.poll() is not None)
+        assert self.process.poll() is None, "supervisord ended"
+        state: dict[str, object] = json.loads(self.state_file.read_text())
+        self.state_file.unlink()
+        return state
+
+    def end(self) -> None:
+        """End it all."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(timeout=30)
+
+
+@pytest.fixture
+def supervised(tmp_path: Path) -> Iterator[Supervised]:
+    """Run a service under a supervisord and end it."""
+    service = Supervised(tmp_path)
+    yield service
+    service.end()
+
+
+def test_arguments_and_environment_arrive_unharmed(supervised: Supervised) -> None:
+    state = supervised.state()
+    assert state["argv"][2:] == HOSTILE  # type: ignore[index]  # a list from JSON
+    assert state["value"] == 'a "quoted", 100% %(x)s it 값'
+
+
+def test_killed_parent_leaves_nothing_beside_the_new_one(supervised: Supervised) -> None:
+    first = supervised.state()
+    time.sleep(6)  # one tick of supervisord, at which the reaper notes what the group maps
+    os.kill(int(str(first["pid"])), signal.SIGKILL)
+    second = supervised.state()
+    assert second["pid"] != first["pid"]
+    until(lambda: not alive(int(str(first["child"]))))
+    assert alive(int(str(second["child"])))
+
+
+def test_stop_leaves_no_shared_memory(supervised: Supervised) -> None:
+    state = supervised.state()
+    assert Path("/dev/shm", supervised.shared).exists()
+    time.sleep(6)
+    supervised.end()
+    assert not alive(int(str(state["child"])))
+    assert not Path("/dev/shm", supervised.shared).exists()
+
+
+def test_killed_supervisord_takes_its_services_along(supervised: Supervised) -> None:
+    state = supervised.state()
+    time.sleep(6)
+    supervised.process.kill()
+    supervised.process.wait(timeout=10)
+    until(lambda: not alive(int(str(state["pid"]))) and not alive(int(str(state["child"]))))
+    until(lambda: not Path("/dev/shm", supervised.shared).exists())

@@ -1,0 +1,78 @@
+"""What the tests of python_checks share besides fixtures: a server that answers as told, and a few types."""
+
+import json
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+RECORDED = Path(__file__).parent / "recorded"
+DEADLINE = 60  # seconds; a probe that takes longer hangs
+
+Replies = dict[str, Any]
+Recorded = Callable[[str], list[str]]
+Probe = Callable[..., subprocess.CompletedProcess[str]]
+
+
+class Server:
+    """A server on a free port; `answers` maps a path to (status, body), or to a function of the request."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, Any] = {}
+        self.requests: list[tuple[str, Any]] = []
+        owner = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def _answer(self) -> None:
+                length = int(self.headers.get("Content-Length", 0))
+                body = json.loads(self.rfile.read(length)) if length else None
+                owner.requests.append((self.path, body))
+                answer = owner.answers.get(self.path, (404, {"detail": "Not Found"}))
+                status, data = answer(body) if callable(answer) else answer
+                if status == "drip":
+                    return self._drip()
+                raw = data.encode() if isinstance(data, str) else json.dumps(data).encode()
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(raw)))
+                self.end_headers()
+                self.wfile.write(raw)
+
+            def _drip(self) -> None:
+                """Send a byte now and then: each read succeeds, the reply never ends."""
+                self.send_response(200)
+                self.end_headers()
+                try:
+                    for _ in range(300):
+                        self.wfile.write(b" ")
+                        time.sleep(0.1)
+                except OSError:
+                    return
+
+            do_GET = do_POST = _answer  # noqa: N815  (names of http.server)
+
+            def log_message(self, *_: object) -> None:
+                """Stay silent."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+def shard(path: Path, tensors: dict[str, int]) -> Path:
+    """Write a safetensors file with tensors of so many bytes."""
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    end = 0
+    for name, size in tensors.items():
+        header[name] = {"dtype": "U8", "shape": [size], "data_offsets": [end, end + size]}
+        end += size
+    raw = json.dumps(header).encode()
+    path.write_bytes(len(raw).to_bytes(8, "little") + raw + b"\1" * end)
+    return path
+
+
+Healthy = tuple[Server, list[str]]  # a server that answers every check well, and the options for it

@@ -1,0 +1,152 @@
+"""The tool call: a real vLLM's replies pass or are caught, and every broken point is caught by its name."""
+
+import copy
+import json
+from typing import Any
+
+import pytest
+
+from python_checks.checks import tool_call
+from python_checks.checks.tool_call import PROMPT, TOOL, TOOL_RESULT, judge_call, request
+from tests.python_checks.support import Probe, Replies, Server
+
+CHAT = "/v1/chat/completions"
+
+
+def broken(replies: Replies, **change: Any) -> list[str]:
+    """Judge the good reply with parts of its choice, message or function changed; return the reasons."""
+    first = copy.deepcopy(replies["tool_call"]["choices"][0])
+    for place in (first, first["message"], first["message"]["tool_calls"][0]["function"]):
+        place.update({key: value for key, value in change.items() if key in place})
+    faults = judge_call(first, [TOOL])
+    assert all(fault.remedy for fault in faults)
+    return [fault.reason for fault in faults]
+
+
+def test_the_request_is_the_guides() -> None:
+    assert request("gpt-oss-120b") == {
+        "model": "gpt-oss-120b",
+        "messages": [{"role": "user", "content": "서울의 현재 날씨를 알려줘"}],
+        "tools": [
+            {
+                "type": "function",
+                "function": {
+                    "name": "get_weather",
+                    "description": "특정 위치의 현재 날씨를 가져옵니다",
+                    "parameters": {
+                        "type": "object",
+                        "properties": {
+                            "location": {"type": "string", "description": "도시 이름 (예: Seoul, Tokyo)"}
+                        },
+                        "required": ["location"],
+                    },
+                },
+            }
+        ],
+        "tool_choice": "auto",
+        "temperature": 0,
+    }
+
+
+def test_a_real_call_passes(replies: Replies) -> None:
+    assert broken(replies) == []
+    assert broken(replies, content="") == []  # as vLLM answers on tool_choice required
+
+
+def test_two_calls_pass_as_well(replies: Replies) -> None:
+    calls = replies["tool_call"]["choices"][0]["message"]["tool_calls"]
+    assert broken(replies, tool_calls=calls * 2) == []
+
+
+def test_g61_a_server_without_the_two_flags(replies: Replies) -> None:
+    faults = judge_call(replies["no_flags"]["choices"][0], [TOOL])
+    assert faults[0].reason.startswith("no tool call: tool_calls is ")
+    for fault in faults:
+        assert "--enable-auto-tool-choice --tool-call-parser openai" in fault.remedy
+        assert "vllm_tool_call_parser: openai" in fault.remedy
+
+
+def test_a_real_call_that_was_cut_is_caught_by_name(replies: Replies) -> None:
+    faults = judge_call(replies["cut_call"]["choices"][0], [TOOL])
+    assert any("cut" in fault.reason for fault in faults)
+    assert any("raise the limit on new tokens" in fault.remedy for fault in faults)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"tool_calls": None}, "no tool call: tool_calls is null, content is null"),
+        ({"tool_calls": []}, "no tool call: tool_calls is []"),
+        ({"tool_calls": {"name": "get_weather"}}, "no tool call: tool_calls is {"),
+        ({"content": '{"location": "Seoul"}'}, "content beside the call is "),
+        ({"finish_reason": "stop"}, "finish_reason is stop, wanted tool_calls"),
+        ({"finish_reason": "length"}, "the call is cut (finish_reason length)"),
+        ({"arguments": '{"location": "Se'}, "arguments are no valid JSON"),
+        ({"arguments": ""}, "arguments are empty, the call is cut"),
+        ({"arguments": None}, "arguments are empty"),
+        ({"arguments": "{}"}, "'location' is a required property"),
+        ({"arguments": '{"location": 5}'}, "5 is not of type 'string'"),
+        ({"arguments": '["Seoul"]'}, "is not of type 'object'"),
+        ({"arguments": '{"location": ""}'}, "argument location is empty"),
+        ({"name": "rm"}, 'called "rm", which was not offered; offered: get_weather'),
+        (
+            {"name": "get_weather<|channel|>commentary"},
+            "Harmony token <|channel|> leaks into the tool's name",
+        ),
+        ({"name": "to=functions.get_weather"}, "Harmony token to=functions leaks into the tool's name"),
+        ({"arguments": '<|constrain|>json{"location"'}, "Harmony token <|constrain|> leaks into arguments"),
+        ({"content": "<|start|>assistant"}, "Harmony token <|start|> leaks into content"),
+        ({"tool_calls": ["get_weather"]}, "tool call without a function"),
+    ],
+)
+def test_each_broken_point_is_named(replies: Replies, change: dict[str, Any], words: str) -> None:
+    assert any(words in reason for reason in broken(replies, **change)), broken(replies, **change)
+
+
+def test_an_argument_the_schema_does_not_forbid_passes(replies: Replies) -> None:
+    assert broken(replies, arguments='{"location": "Seoul", "unit": "celsius"}') == []
+
+
+def test_both_turns_over_http(server: Server, probe: Probe, replies: Replies) -> None:
+    turns = iter([(200, replies["tool_call"]), (200, replies["second_turn"])])
+    server.answers[CHAT] = lambda body: next(turns)
+    done = probe("tool-call", "--url", server.url, "--format", "json")
+    result = json.loads(done.stdout)["results"][0]
+    assert (done.returncode, result["state"]) == (0, "ok"), result
+    first, second = (body for _, body in server.requests)
+    assert first == request("gpt-oss-120b")
+    call = replies["tool_call"]["choices"][0]["message"]["tool_calls"][0]
+    assert second["messages"][0] == PROMPT
+    assert second["messages"][1]["tool_calls"] == [call]
+    assert second["messages"][2]["tool_call_id"] == call["id"]
+    assert json.loads(second["messages"][2]["content"]) == TOOL_RESULT
+
+
+@pytest.mark.parametrize(
+    ("status", "change", "words"),
+    [
+        (200, {"content": None}, "second turn: no content"),
+        (200, {"content": "<|channel|>final"}, "second turn: Harmony token <|channel|>"),
+        (200, {"finish_reason": "length"}, "second turn: finish_reason length, wanted stop"),
+        (500, {}, "second turn: HTTP 500"),
+    ],
+)
+def test_a_broken_second_turn_is_named(
+    server: Server, probe: Probe, replies: Replies, status: int, change: Any, words: str
+) -> None:
+    second = copy.deepcopy(replies["second_turn"])
+    for place in (second["choices"][0], second["choices"][0]["message"]):
+        place.update({key: value for key, value in change.items() if key in place})
+    turns = iter([(200, replies["tool_call"]), (status, second)])
+    server.answers[CHAT] = lambda body: next(turns)
+    done = probe("tool-call", "--url", server.url)
+    assert done.returncode == 2 and words.replace("|", "¦") in done.stdout
+
+
+def test_the_remedy_names_each_thing_once(server: Server, probe: Probe, replies: Replies) -> None:
+    server.answers[CHAT] = (200, replies["no_flags"])
+    done = probe("tool-call", "--url", server.url)
+    assert done.returncode == 2
+    assert done.stdout.count("--tool-call-parser openai") == 1
+    assert len(server.requests) == 1  # no second turn without a call
+    assert tool_call.FLAGS in done.stdout
