@@ -23,6 +23,7 @@ class Pending:
     """A request under way in its own thread, so that a server that drips bytes cannot hold the check."""
 
     def __init__(self, method: str, url: str, body: Any, timeout: float) -> None:
+        """Send the request; its deadline is `timeout` seconds from now."""
         self.url, self.timeout = url, timeout
         self.deadline = time.monotonic() + timeout
         self._reply: Reply | None = None

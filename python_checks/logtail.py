@@ -23,6 +23,7 @@ class LogTail:
     """
 
     def __init__(self, path: Path, pid: int | None, started: float | None) -> None:
+        """Look through the end of what the log holds already; see the class for the arguments."""
         self.path, self.started = path, started
         self.own = re.compile(rf"\([\w-]+ pid={pid}\) ") if pid else None
         self.found = False  # the process's part has begun

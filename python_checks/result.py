@@ -69,6 +69,7 @@ class CheckError(Exception):
     """Raised where a check cannot go on; carries the fault that the check then reports."""
 
     def __init__(self, fault: Fault) -> None:
+        """Carry `fault`; its reason is the message."""
         super().__init__(fault.reason)
         self.fault = fault
 

@@ -24,6 +24,7 @@ class Watch:
     """
 
     def __init__(self, pid: int | None, path: Path | None, deadline: float, phase: str) -> None:
+        """Begin: the deadline runs from now, and what the log holds of the process already is read."""
         self.pid, self.path, self.deadline = pid, path, deadline
         self.start = time.monotonic()
         self.identity = proc.stat(pid) if pid else None

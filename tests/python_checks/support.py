@@ -22,6 +22,7 @@ class Server:
     """A server on a free port; `answers` maps a path to (status, body), or to a function of the request."""
 
     def __init__(self) -> None:
+        """Serve on a free port until the fixture ends it."""
         self.answers: dict[str, Any] = {}
         self.requests: list[tuple[str, Any]] = []
         owner = self
