@@ -39,6 +39,8 @@ class Server:
                 raw = data.encode() if isinstance(data, str) else json.dumps(data).encode()
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(raw)))
+                if 300 <= status < 400:
+                    self.send_header("Location", data)
                 self.end_headers()
                 self.wfile.write(raw)
 

@@ -67,7 +67,7 @@ def test_a_proxy_of_the_environment_is_not_asked(
 
 
 def test_a_redirect_is_not_followed(server: Server) -> None:
-    server.answers["/x"] = (307, "")
+    server.answers |= {"/x": (307, "/y"), "/y": (200, "")}
     assert fetch("GET", f"{server.url}/x", 10).status == 307
 
 
