@@ -10,8 +10,8 @@ import torch
 from network import Network
 
 SHARPNESS = 5.5  # of a head that looks back by a fixed distance
-MATCH = 2.0  # of a head that looks for equal tokens
-WRITTEN = 0.2  # keeps what a head writes about as long as an embedding
+MATCH = 3.0  # of a head that looks for equal tokens
+WRITTEN = 0.4
 FAST = 8  # so many frequencies of a head are fast enough to tell distances; from SLOW on they hardly turn
 SLOW = 6
 

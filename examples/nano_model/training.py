@@ -1,5 +1,6 @@
 """Trains the network on freshly written conversations."""
 
+import itertools
 import json
 import sys
 import time
@@ -22,6 +23,7 @@ STEPS = 400
 SETTINGS = 4
 EXCHANGES = {1: 8, 2: 4, 3: 3, 4: 2}  # exchanges in a conversation: conversations to a setting
 LAY = True
+COPY = 90
 MUON=0
 MUONADJ=0
 RATE = 4e-3
@@ -78,6 +80,17 @@ def batches(written: list[list[Rendered]], ids: list[int]) -> Iterator[Batch]:
         )
 
 
+def copies(steps: int, classes: int) -> Iterator[Batch]:
+    """Random tokens that come twice: whoever completes the second time has learnt to copy."""
+    for _ in range(steps):
+        length, gap = int(torch.randint(8, 24, ())), int(torch.randint(0, 24, ()))
+        first, between = torch.randint(1, classes, (1, 24, length)), torch.randint(1, classes, (1, 24, gap))
+        conversations = torch.cat([first, between, first], -1)
+        targets = torch.full_like(conversations, -1)
+        targets[..., length + gap : -1] = first[..., 1:]
+        yield Batch(torch.randint(1, classes, (1, 30)), torch.tensor([30]), conversations, targets)
+
+
 def train(steps: int = STEPS) -> tuple[Network, list[int], float]:
     """Trains the network.
 
@@ -95,10 +108,10 @@ def train(steps: int = STEPS) -> tuple[Network, list[int], float]:
         s_=set(map(id,mats)); rest=[p for p in network.parameters() if id(p) not in s_]
         opts=[torch.optim.Muon(mats,lr=MUON,weight_decay=0.01,adjust_lr_fn="match_rms_adamw" if MUONADJ else None), torch.optim.AdamW(rest,lr=RATE,betas=(0.9,0.98),weight_decay=0.01)]
     else: opts=[torch.optim.AdamW(network.parameters(), lr=RATE, betas=(0.9, 0.98), weight_decay=0.01)]
-    f=lambda i: min(1,(i+1)/20)*min(1.0,(steps-i)/(steps*0.6))
+    f=lambda i: min(1,(i+1)/20)*min(1.0,(steps+COPY-i)/(steps*0.6))
     scheds=[torch.optim.lr_scheduler.LambdaLR(o,f) for o in opts]
     losses: list[float] = []
-    for step, batch in enumerate(batches(written, ids), start=1):
+    for step, batch in enumerate(itertools.chain(copies(COPY, len(ids)+1), batches(written, ids)), start=1-COPY):
         loss = network.loss(batch)
         network.zero_grad()
         loss.backward()

@@ -1,0 +1,32 @@
+"""Faults of the running demo: killed processes, and a deploy that cannot call tools."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+from running import api_server, engine_processes, playbook, serves, until
+
+START = 300  # seconds that a restarted vLLM gets on a busy machine
+
+
+@pytest.mark.parametrize("victim", ["API server", "VLLM::EngineCore", "VLLM::Worker"])
+def test_killed_process(victim: str) -> None:
+    until(serves, START, "serving before the kill")
+    before = {api_server()[0], *engine_processes("VLLM::")}
+    os.kill(api_server()[0] if victim == "API server" else engine_processes(victim)[0], signal.SIGKILL)
+    until(lambda: not before & {*engine_processes("VLLM::")}, 60, "the old engine processes are gone")
+    until(serves, START, f"serving again after the kill of {victim}")
+    assert not before & {api_server()[0], *engine_processes("VLLM::")}
+    assert len(engine_processes("VLLM::EngineCore")) == 1
+    assert len(engine_processes("VLLM::Worker")) == 2
+
+
+def test_without_the_tool_flags_the_deploy_fails_in_tool_call() -> None:
+    run = playbook("deploy.yml", "-e", "vllm_tool_call_parser=")
+    assert run.returncode != 0
+    assert "tool-call" in run.stdout
+    assert "--enable-auto-tool-choice --tool-call-parser openai" in " ".join(run.stdout.split())
+    again = playbook("deploy.yml")
+    assert again.returncode == 0, again.stdout

@@ -1,0 +1,79 @@
+"""The demo from nothing to nothing, by molecule: converge, idempotence, verify, stop, and nothing left over."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from running import REPOSITORY
+
+MINUTES = 40
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports that were free a moment ago."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def shared_memory() -> set[str]:
+    """Return what lies in /dev/shm."""
+    return {path.name for path in Path("/dev/shm").iterdir()}
+
+
+@pytest.fixture
+def environment() -> dict[str, str]:
+    """Return an environment in which the demo has a directory and ports of its own."""
+    directory = REPOSITORY / ".tox/d"
+    shutil.rmtree(directory, ignore_errors=True)
+    vllm, backend = free_ports(2)
+    return os.environ | {
+        "DEMO_DIRECTORY": str(directory),
+        "DEMO_VLLM_PORT": str(vllm),
+        "DEMO_BACKEND_PORT": str(backend),
+        "VLLM_URL": f"http://127.0.0.1:{vllm}",
+        "VLLM_MODEL_NAME": "gpt-oss-120b",
+        "BACKEND_URL": f"http://127.0.0.1:{backend}",
+        "ANSIBLE_NOCOLOR": "1",
+        "NO_COLOR": "1",
+    }
+
+
+def test_scenario(environment: dict[str, str]) -> None:
+    before = shared_memory()
+    command = [Path(sys.executable).with_name("molecule"), "test", "--scenario-name", "demo"]
+    lines = []
+    with subprocess.Popen(command, cwd=REPOSITORY, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as molecule:
+        assert molecule.stdout
+        for line in molecule.stdout:
+            sys.__stdout__.write(line)  # type: ignore[union-attr]  # a run of minutes shows where it is
+            lines.append(line)
+    assert molecule.returncode == 0
+    assert not [line for line in lines if "DEPRECATION WARNING" in line]
+    directory = environment["DEMO_DIRECTORY"].encode()
+    left = [
+        entry.name
+        for entry in Path("/proc").iterdir()
+        if entry.name.isdigit() and int(entry.name) != os.getpid() and directory in read(entry / "environ") + read(entry / "cmdline")
+    ]
+    assert not left, f"processes {left} are left"
+    assert shared_memory() <= before
+    for port in (environment["DEMO_VLLM_PORT"], environment["DEMO_BACKEND_PORT"]):
+        with socket.socket() as probe:
+            assert probe.connect_ex(("127.0.0.1", int(port))) != 0, f"port {port} still listens"
+
+
+def read(path: Path) -> bytes:
+    """Return the bytes of a file of /proc, none if the process has ended meanwhile."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
