@@ -44,6 +44,7 @@ class Replay(ThreadingHTTPServer):
     allow_reuse_address = True
 
     def __init__(self, port: int = 0) -> None:
+        """Listen and serve; port 0 takes a free one."""
         super().__init__(("127.0.0.1", port), Handler)
         self.lock = threading.Lock()
         self.busy = 0

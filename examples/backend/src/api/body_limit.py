@@ -14,13 +14,15 @@ class BodyLimit:
     """ASGI middleware: takes in the whole body before the application starts, or answers 413 or 408.
 
     FastAPI's own `max_body_size` answers in plain text, and has no time limit.
-
-    Args:
-        app: The application inside.
-        limit: The largest body in bytes.
     """
 
     def __init__(self, app: ASGIApp, limit: int) -> None:
+        """Take what it works with.
+
+        Args:
+            app: The application inside.
+            limit: The largest body in bytes.
+        """
         self._app = app
         self._limit = limit
 

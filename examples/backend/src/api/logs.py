@@ -63,13 +63,14 @@ def configure() -> None:
 
 
 class RequestLog:
-    """ASGI middleware: gives each request an id (header X-Request-ID) and logs how it ended.
-
-    Args:
-        app: The application inside.
-    """
+    """ASGI middleware: gives each request an id (header X-Request-ID) and logs how it ended."""
 
     def __init__(self, app: ASGIApp) -> None:
+        """Take what it works with.
+
+        Args:
+            app: The application inside.
+        """
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -47,14 +47,15 @@ async def _name_model_faults(request: ModelRequest, handler: ModelHandler) -> Mo
 
 
 class Agent:
-    """Answers messages with the model and the tools.
-
-    Args:
-        settings: The settings of this process.
-        sessions: The open session store.
-    """
+    """Answers messages with the model and the tools."""
 
     def __init__(self, settings: Settings, sessions: Sessions) -> None:
+        """Take what it works with.
+
+        Args:
+            settings: The settings of this process.
+            sessions: The open session store.
+        """
         self._settings = settings
         self._sessions = sessions
         self._graph = create_agent(

@@ -11,13 +11,14 @@ GOOD_FOR_SECONDS = 5.0
 
 
 class Readiness:
-    """Asks the model with one tiny chat; polls in between share the verdict.
-
-    Args:
-        settings: The settings of this process.
-    """
+    """Asks the model with one tiny chat; polls in between share the verdict."""
 
     def __init__(self, settings: Settings) -> None:
+        """Take what it works with.
+
+        Args:
+            settings: The settings of this process.
+        """
         self._limit = settings.READY_SECONDS
         self._llm = LLMService.get_llm(temperature=0)
         self._good_until = 0.0

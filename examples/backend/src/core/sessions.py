@@ -39,14 +39,15 @@ def tidy(messages: Sequence[AnyMessage], keep: int) -> list[RemoveMessage]:
 
 
 class Sessions:
-    """The open session store.
-
-    Args:
-        saver: LangGraph's checkpointer on the open database.
-        days: Idle time in days after which a session is forgotten.
-    """
+    """The open session store."""
 
     def __init__(self, saver: AsyncSqliteSaver, days: float) -> None:
+        """Take what it works with.
+
+        Args:
+            saver: LangGraph's checkpointer on the open database.
+            days: Idle time in days after which a session is forgotten.
+        """
         self.saver = saver
         self._days = days
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
