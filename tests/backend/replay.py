@@ -5,35 +5,14 @@ The main path is tested with the real vLLM in test_served.py; what is here no he
 
 import contextlib
 import json
-import re
 import socket
 import threading
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-MODEL = "gpt-oss-120b"
-TOPICS = {"휴가": "휴가 정책", "vacation": "vacation policy"}
+from replies import MODEL, answer, chunks, dangling
+
 LONGEST_HANG = 30.0
-
-
-def _call(name: str, arguments: dict[str, str], text: str | None = None) -> dict[str, Any]:
-    function = {"name": name, "arguments": text or json.dumps(arguments, ensure_ascii=False)}
-    calls = [{"id": f"chatcmpl-tool-{name}", "type": "function", "function": function}]
-    return {"role": "assistant", "content": None, "tool_calls": calls}
-
-
-def _say(text: str | None) -> dict[str, Any]:
-    return {"role": "assistant", "content": text, "tool_calls": []}
-
-
-def dangling(messages: list[dict[str, Any]]) -> bool:
-    """Tell whether a tool call has no result right after it."""
-    after = [*messages[1:], {"role": "user"}]
-    return any(
-        message.get("tool_calls") and following["role"] != "tool"
-        for message, following in zip(messages, after, strict=True)
-    )
 
 
 class Replay(ThreadingHTTPServer):
@@ -84,26 +63,6 @@ class Replay(ThreadingHTTPServer):
         self.hanging.set()
         release.wait(LONGEST_HANG)
 
-    def message(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Return the assistant's message."""
-        last = request["messages"][-1]
-        if self.mode == "loop" and request.get("tools"):
-            return _call("get_weather", {"location": "Seoul"})
-        if self.mode == "empty":
-            return _say(None)
-        if self.mode == "bad_arguments":
-            return _call("get_weather", {}, text='{"location": ')
-        if self.mode == "unknown_tool" and last["role"] == "user":
-            return _call("delete_everything", {"what": "all"})
-        if last["role"] == "tool":
-            return _say(f"answer: {last['content']}")
-        for word, query in TOPICS.items():
-            if word in last["content"]:
-                return _call("search_policy", {"query": query})
-        if "날씨" in last["content"] or "weather" in last["content"]:
-            return _call("get_weather", {"location": "Seoul"})
-        return _say(f"echo: {last['content']}")
-
 
 class Handler(BaseHTTPRequestHandler):
     """Answers one request."""
@@ -146,7 +105,7 @@ class Handler(BaseHTTPRequestHandler):
         elif request.get("stream"):
             self._stream(peer, request)
         else:
-            message = peer.message(request)
+            message = answer(peer.mode, request)
             reason = "tool_calls" if message["tool_calls"] else "stop"
             choice = {"index": 0, "message": message, "finish_reason": reason}
             usage = {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12}
@@ -158,7 +117,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        for number, line in enumerate(_chunks(peer.message(request))):
+        for number, line in enumerate(chunks(answer(peer.mode, request))):
             if number == 2 and peer.mode == "cut":
                 self.close_connection = True
                 return
@@ -186,24 +145,3 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         """Keep the test's output clean."""
-
-
-def _chunks(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The message in the pieces in which vLLM streams it."""
-    deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
-    for index, call in enumerate(message["tool_calls"]):
-        name, text = call["function"]["name"], call["function"]["arguments"]
-        head = {
-            "id": call["id"],
-            "type": "function",
-            "index": index,
-            "function": {"name": name, "arguments": ""},
-        }
-        deltas.append({"tool_calls": [head]})
-        deltas += [{"tool_calls": [{"index": index, "function": {"arguments": piece}}]} for piece in text]
-    deltas += [{"content": word} for word in re.findall(r"\S+\s*", message["content"] or "")]
-    reason = "tool_calls" if message["tool_calls"] else "stop"
-    head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": MODEL}
-    for delta in deltas:
-        yield head | {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
-    yield head | {"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}

@@ -1,0 +1,75 @@
+"""What the model of the peer says: whole messages, and the same in the pieces of a stream."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+MODEL = "gpt-oss-120b"
+TOPICS = {"휴가": "휴가 정책", "vacation": "vacation policy"}
+
+
+def _call(name: str, arguments: dict[str, str], text: str | None = None) -> dict[str, Any]:
+    function = {"name": name, "arguments": text or json.dumps(arguments, ensure_ascii=False)}
+    calls = [{"id": f"chatcmpl-tool-{name}", "type": "function", "function": function}]
+    return {"role": "assistant", "content": None, "tool_calls": calls}
+
+
+def _say(text: str | None) -> dict[str, Any]:
+    return {"role": "assistant", "content": text, "tool_calls": []}
+
+
+def dangling(messages: list[dict[str, Any]]) -> bool:
+    """Tell whether a tool call has no result right after it."""
+    after = [*messages[1:], {"role": "user"}]
+    return any(
+        message.get("tool_calls") and following["role"] != "tool"
+        for message, following in zip(messages, after, strict=True)
+    )
+
+
+def answer(mode: str, request: dict[str, Any]) -> dict[str, Any]:
+    """Return the assistant's message.
+
+    Args:
+        mode: How the model behaves; any name without a fault here means well.
+        request: The body of the request.
+    """
+    last = request["messages"][-1]
+    if mode == "loop" and request.get("tools"):
+        return _call("get_weather", {"location": "Seoul"})
+    if mode == "empty":
+        return _say(None)
+    if mode == "bad_arguments":
+        return _call("get_weather", {}, text='{"location": ')
+    if mode == "unknown_tool" and last["role"] == "user":
+        return _call("delete_everything", {"what": "all"})
+    if last["role"] == "tool":
+        return _say(f"answer: {last['content']}")
+    for word, query in TOPICS.items():
+        if word in last["content"]:
+            return _call("search_policy", {"query": query})
+    if "날씨" in last["content"] or "weather" in last["content"]:
+        return _call("get_weather", {"location": "Seoul"})
+    return _say(f"echo: {last['content']}")
+
+
+def chunks(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The message in the pieces in which vLLM streams it."""
+    deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
+    for index, call in enumerate(message["tool_calls"]):
+        name, text = call["function"]["name"], call["function"]["arguments"]
+        head = {
+            "id": call["id"],
+            "type": "function",
+            "index": index,
+            "function": {"name": name, "arguments": ""},
+        }
+        deltas.append({"tool_calls": [head]})
+        deltas += [{"tool_calls": [{"index": index, "function": {"arguments": piece}}]} for piece in text]
+    deltas += [{"content": word} for word in re.findall(r"\S+\s*", message["content"] or "")]
+    reason = "tool_calls" if message["tool_calls"] else "stop"
+    head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": MODEL}
+    for delta in deltas:
+        yield head | {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
+    yield head | {"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}
