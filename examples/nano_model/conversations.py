@@ -14,11 +14,12 @@ FILLERS = {"ko": ["음", "저기", "그럼", "혹시", "저기요", "자", "네"
 
 @dataclass(frozen=True)
 class Message:
-    """One message: `tool` is the function's name in a call and in its result, and empty otherwise."""
+    """One message: `tool` is the function's name in a call and in its result; `example`: the model is to say it so."""
 
     role: Role
     text: str
     tool: str = ""
+    example: bool = True
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,9 @@ class Writer:
         elif kind < 0.09:
             text = self._expand(self.rng.choice(["{junk}", "{junk} {salad}", '{"answer": "{junk}"}']))
             answer = self._final("unclear", language)
-        return [Message("call", json.dumps(arguments, ensure_ascii=False), tool), Message("tool", text, tool), answer]
+        escaped = self.rng.random() < 0.25  # clients send past calls back with \\u escapes; the model is to write letters
+        call = Message("call", json.dumps(arguments, ensure_ascii=escaped), tool, example=not escaped)
+        return [call, Message("tool", text, tool), answer]
 
     def _expression(self, language: str) -> tuple[str, str]:
         """An expression as a person writes it, and as the tool takes it (no blanks)."""

@@ -59,12 +59,15 @@ def render_messages(messages: Sequence[Message]) -> tuple[list[int], list[int]]:
     tokens = encode("".join(_spell(message) for message in messages))
     targets = [-1] * len(tokens)
     speaking = False
-    for place, token in enumerate(tokens[1:], start=1):
-        if speaking:
+    coming = iter(messages)
+    for place, token in enumerate(tokens):
+        if token == START:
+            message = next(coming)
+        elif speaking:
             targets[place - 1] = RETURN if token == END else token
             speaking = token not in (END, CALL)
         else:
-            speaking = token == ASSISTANT and tokens[place - 1] == START
+            speaking = message.example and tokens[place - 1 : place + 1] == [START, ASSISTANT]
     return tokens, targets
 
 

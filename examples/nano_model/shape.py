@@ -10,13 +10,13 @@ class Shape:
 
     vocabulary: int = 201088
     hidden: int = 96
-    layers: int = 4
+    layers: int = 3
     heads: int = 4
     kv_heads: int = 2
     head_dim: int = 32
     experts: int = 4
     experts_per_token: int = 2
-    intermediate: int = 64
+    intermediate: int = 32
     window: int = 128
     norm_eps: float = 1e-5
     swiglu_limit: float = 7.0

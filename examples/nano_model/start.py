@@ -25,6 +25,7 @@ def lay_out(network: Network) -> None:
     shape = network.shape
     d, half = shape.head_dim, shape.head_dim // 2
     first, second = network.layers[0].self_attn, network.layers[1].self_attn
+    group = shape.heads // shape.kv_heads
     own, eye = shape.kv_heads * d, torch.eye(shape.hidden)
     network.embed_tokens.weight[:, own:] *= 0.1
 
@@ -40,7 +41,7 @@ def lay_out(network: Network) -> None:
 
     slow = torch.cat([torch.arange(SLOW, half), torch.arange(SLOW, half) + half])
     for kv in range(shape.kv_heads):
-        keys, queries = slice(kv * d, (kv + 1) * d), slice(kv * own, kv * own + d)
+        keys, queries = slice(kv * d, (kv + 1) * d), slice(kv * group * d, (kv * group + 1) * d)
         second.k_proj.weight[keys] *= 0.1
         second.q_proj.weight[queries] *= 0.1
         second.k_proj.weight[keys][slow] = eye[own + slow] * MATCH
