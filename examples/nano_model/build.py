@@ -31,6 +31,8 @@ def main() -> None:
 
 def build(output: Path, recipe: str, threads: int) -> None:
     """Trains the network and writes the checkpoint."""
+    # A waiting thread must not spin: beside other work on the same cores the build would take ten times as long.
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
     import torch  # here, so that an unchanged checkpoint costs no import of it
 
     from checkpoint import write_checkpoint

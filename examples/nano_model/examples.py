@@ -1,6 +1,7 @@
 """The training examples: conversations as tokens, and as batches of token classes."""
 
 import json
+import random
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch.nn.utils.rnn import pad_sequence
 from conversations import Writer
 from harmony import encode, render_messages, render_setting
 from model import Batch
+from phrasing import Phrasing
 from recipe import PHRASES, POLICIES
 from shape import SHAPE
 
@@ -32,13 +34,14 @@ def phrases() -> dict[str, Any]:
 
 def write(steps: int, seed: int) -> list[Step]:
     """The rendered conversations of every step."""
-    writer = Writer(phrases(), json.loads(POLICIES.read_text(encoding="utf-8")), seed)
+    phrasing = Phrasing(phrases(), random.Random(seed))
+    writer = Writer(phrasing, json.loads(POLICIES.read_text(encoding="utf-8")))
     written = []
     for number in range(steps):
         exchanges = 1 + number % len(CONVERSATIONS)
         step: Step = []
         for _ in range(SETTINGS):
-            setting = writer.setting()
+            setting = phrasing.setting()
             names = [tool.name for tool in setting.tools]
             talks = [writer.conversation(names, exchanges) for _ in range(CONVERSATIONS[exchanges])]
             step.append((render_setting(setting), [render_messages(messages) for messages in talks]))

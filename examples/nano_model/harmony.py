@@ -14,7 +14,7 @@ from openai_harmony import (
     load_harmony_encoding,
 )
 
-from conversations import Message, Setting, Tool
+from messages import Message, Setting, Tool
 
 ENCODING = load_harmony_encoding(HarmonyEncodingName.HARMONY_GPT_OSS)
 
