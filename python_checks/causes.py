@@ -12,7 +12,7 @@ _PLAIN = re.compile(
 )
 _TRACEBACK = re.compile(r"^\s|^Traceback |^$|^[\w.]*Error:?$")
 _ECHO = re.compile(
-    r"See root cause|See stack trace|EngineDeadError|died unexpectedly|failed to start|was cancelled"
+    r"See root cause|See stack trace|EngineDeadError|Executor failed|failed to start|fatal error|handler failed"
 )
 _OPEN = re.compile(r"validation errors? for \w+$")  # pydantic says what is wrong on the next line
 
@@ -35,6 +35,7 @@ REMEDIES = (
         r"ModuleNotFound|PackageNotFound|ImportError",
         "the virtual environment is incomplete: install it again",
     ),
+    (r"died unexpectedly", "a worker was killed: by the kernel for memory? journalctl -k | grep -i oom"),
     (r"InductorError|CppCompileError|Python\.h", "install g++ and the Python headers"),
 )
 OTHER = "read the log"

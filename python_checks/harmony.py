@@ -10,6 +10,7 @@ import re
 _LEAK = re.compile(
     r"<\|(?:start|end|message|channel|constrain|call|return|endoftext|startoftext|refusal|reserved_\d+)\|>"
     r"|to=functions\b"
+    r"|assistant(?:analysis|commentary|final)"  # the headers run together where special tokens are left out
 )
 REMEDY = (
     "the reply was not parsed: serve with --tool-call-parser openai and vLLM >= 0.31; "

@@ -123,7 +123,9 @@ def _judge_function(function: dict[str, Any], tools: list[dict[str, Any]]) -> li
         return [Fault(f"{name}: arguments are empty, the call is cut", CUT)]
     try:
         values = json.loads(arguments)
-    except ValueError as error:
+    except json.JSONDecodeError as error:
+        if error.msg.startswith("Unterminated") or error.pos >= len(arguments):
+            return [Fault(f"{name}: arguments end too early, the call is cut: {_quote(arguments)}", CUT)]
         return [Fault(f"{name}: arguments are no valid JSON ({error}): {_quote(arguments)}", FLAGS)]
     return _judge_values(str(name), values, schemas[name])
 

@@ -14,6 +14,7 @@ RECORDED = {
     "portused": ("OSError: [Errno 98] Address already in use", "port check"),
     "toolong": ("User-specified max_model_len (999999999) is greater", "--max-model-len"),
     "trunc": ("SafetensorError: Error while deserializing header: incomplete metadata", "model-files"),
+    "worker_killed": ("Worker proc VllmWorker-1 died unexpectedly (exit code: -9)", "journalctl -k"),
     "missing": (
         "Weight files referenced in index but missing: {'missing/model-00001-of-00002",
         "model-files",

@@ -39,6 +39,7 @@ def test_anothers_200_is_not_ours(probe: Probe, server: Server) -> None:
 def test_systemd_is_told_the_phase(probe: Probe, server: Server, tmp_path: Path) -> None:
     server.answers["/health"] = (200, "")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.settimeout(10)
         systemd.bind(str(tmp_path / "notify"))
         done = probe("wait", "--url", server.url, NOTIFY_SOCKET=str(tmp_path / "notify"))
         told = [systemd.recv(1000), systemd.recv(1000)]

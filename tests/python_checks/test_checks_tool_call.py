@@ -54,17 +54,19 @@ def test_two_calls_pass_as_well(replies: Replies) -> None:
     assert broken(replies, tool_calls=calls * 2) == []
 
 
-def test_g61_a_server_without_the_two_flags(replies: Replies) -> None:
-    faults = judge_call(replies["no_flags"]["choices"][0], [TOOL])
+@pytest.mark.parametrize("name", ["no_flags", "no_flags_required"])
+def test_g61_a_server_without_the_two_flags(replies: Replies, name: str) -> None:
+    faults = judge_call(replies[name]["choices"][0], [TOOL])
     assert faults[0].reason.startswith("no tool call: tool_calls is ")
     for fault in faults:
         assert "--enable-auto-tool-choice --tool-call-parser openai" in fault.remedy
         assert "vllm_tool_call_parser: openai" in fault.remedy
 
 
-def test_a_real_call_that_was_cut_is_caught_by_name(replies: Replies) -> None:
-    faults = judge_call(replies["cut_call"]["choices"][0], [TOOL])
-    assert any("cut" in fault.reason for fault in faults)
+@pytest.mark.parametrize("name", ["cut_call", "cut_arguments", "cut_before_call", "no_flags_cut"])
+def test_a_real_call_that_was_cut_is_caught_by_name(replies: Replies, name: str) -> None:
+    faults = judge_call(replies[name]["choices"][0], [TOOL])
+    assert any("the call is cut" in fault.reason for fault in faults)
     assert any("raise the limit on new tokens" in fault.remedy for fault in faults)
 
 
@@ -77,7 +79,12 @@ def test_a_real_call_that_was_cut_is_caught_by_name(replies: Replies) -> None:
         ({"content": '{"location": "Seoul"}'}, "content beside the call is "),
         ({"finish_reason": "stop"}, "finish_reason is stop, wanted tool_calls"),
         ({"finish_reason": "length"}, "the call is cut (finish_reason length)"),
-        ({"arguments": '{"location": "Se'}, "arguments are no valid JSON"),
+        ({"arguments": "location=Seoul"}, "arguments are no valid JSON"),
+        ({"arguments": '{"location": "Seoul"} {'}, "arguments are no valid JSON"),
+        ({"arguments": '{"location": "Se'}, "the call is cut"),
+        ({"arguments": '{"location": "Seoul"'}, "the call is cut"),
+        ({"arguments": '{"location"'}, "the call is cut"),
+        ({"content": "analysisNeed it.assistantcommentary"}, "Harmony token assistantcommentary leaks"),
         ({"arguments": ""}, "arguments are empty, the call is cut"),
         ({"arguments": None}, "arguments are empty"),
         ({"arguments": "{}"}, "'location' is a required property"),
