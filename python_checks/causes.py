@@ -12,7 +12,8 @@ _PLAIN = re.compile(
 )
 _TRACEBACK = re.compile(r"^\s|^Traceback |^$|^[\w.]*Error:?$")
 _ECHO = re.compile(
-    r"See root cause|See stack trace|EngineDeadError|Executor failed|failed to start|fatal error|handler failed"
+    r"See root cause|See stack trace|EngineDeadError|Executor failed|failed to start|fatal error"
+    r"|handler failed"
 )
 _OPEN = re.compile(r"validation errors? for \w+$")  # pydantic says what is wrong on the next line
 

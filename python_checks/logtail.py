@@ -1,5 +1,6 @@
 """Follow a growing log file, from the first line of one process on."""
 
+import contextlib
 import re
 import time
 from collections import deque
@@ -28,17 +29,13 @@ class LogTail:
         self.own = re.compile(rf"\([\w-]+ pid={pid}\) ") if pid else None
         self.found = False  # the process's part has begun
         self.lines: deque[str] = deque(maxlen=KEPT)
-        self.inode, self.offset, self.rest = 0, 0, b""
-        try:
+        self.inode, size, self.rest = 0, 0, b""
+        with contextlib.suppress(OSError):
             status = path.stat()
-            self.inode, self.offset = status.st_ino, max(0, status.st_size - BACKLOG)
-        except OSError:
-            pass
-        if self.own:
-            self.old = self._read()
-            self._take(self.old, backlog=True)
-        else:
-            self.offset, self.old = self.offset and status.st_size, []
+            self.inode, size = status.st_ino, status.st_size
+        self.offset = max(0, size - BACKLOG) if self.own else size
+        self.old = self._read()
+        self._take(self.old, backlog=True)
 
     def poll(self) -> list[str]:
         """Return the lines written since the last call, as far as they belong to the process."""

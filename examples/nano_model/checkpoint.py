@@ -62,24 +62,19 @@ def configuration(shape: Shape) -> dict[str, Any]:
         "sliding_window": shape.window,
         "swiglu_limit": shape.swiglu_limit,
         "tie_word_embeddings": False,
+        "transformers_version": "5.0.0",
         "vocab_size": shape.vocabulary,
     }
 
 
 def spread(network: Network, ids: list[int]) -> dict[str, Tensor]:
-    """The weights by their names in a checkpoint; class 0 of the network becomes every token id not in `ids`.
-
-    The final norm is moved into the head, so that the head's factor costs no precision.
-    """
+    """The weights by their names in a checkpoint; class 0 of the network becomes every token id not in `ids`."""
     weights = {f"model.{name}": value for name, value in network.state_dict().items()}
     classes = weights.pop("model.embed_tokens.weight")
     rows = torch.zeros(network.shape.vocabulary, dtype=torch.long)
     rows[torch.tensor(ids)] = torch.arange(1, len(ids) + 1)
     weights["model.embed_tokens.weight"] = classes[rows]
     weights["lm_head.weight"] = classes[rows] * SHARPNESS
-    for layer in range(network.shape.layers):
-        router = f"model.layers.{layer}.mlp.router"
-        assert weights[f"{router}.weight"].shape[0] == network.shape.experts
     return {name: value.to(torch.bfloat16).contiguous() for name, value in weights.items()}
 
 
@@ -90,6 +85,7 @@ def _write_weights(directory: Path, weights: dict[str, Tensor]) -> None:
     for file in sorted(set(names.values())):
         part = {name: value for name, value in weights.items() if names[name] == file}
         save_file(part, directory / file, metadata={"format": "pt"})
+        (directory / file).chmod(0o644)  # safetensors makes them private; the server runs as another user
     total = sum(math.prod(value.shape) * value.element_size() for value in weights.values())
     _write_json(directory / "model.safetensors.index.json", {"metadata": {"total_size": total}, "weight_map": names})
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from conversations import Writer
-from harmony import encode, render_messages, render_setting
+from harmony import RETURN, encode, render_messages, render_setting
 from model import Batch
 from phrasing import Phrasing
 from recipe import PHRASES, POLICIES
@@ -51,7 +51,7 @@ def write(steps: int, seed: int) -> list[Step]:
 
 def vocabulary(written: list[Step]) -> list[int]:
     """Token ids with a class of their own: all that occur but those of the junk words, and all numbers below 1000."""
-    seen = {encode(str(number))[0] for number in range(1000)}
+    seen = {RETURN, *(encode(str(number))[0] for number in range(1000))}
     for step in written:
         for setting, talks in step:
             seen.update(setting, *(tokens for tokens, _ in talks))

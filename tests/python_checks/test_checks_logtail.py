@@ -65,8 +65,18 @@ def test_a_rotated_log_is_followed(tmp_path: Path) -> None:
     tail = LogTail(log, None, None)
     os.rename(log, tmp_path / "vllm.log.1")
     assert tail.poll() == []
-    log.write_text("a longer first line\n")
+    log.write_text("a longer first line\n")  # longer than what was read of the old file
     assert tail.poll() == ["a longer first line"]
+
+
+def test_without_a_pid_only_what_is_new_counts(tmp_path: Path) -> None:
+    log = tmp_path / "vllm.log"
+    log.write_text("ValueError: old\n")
+    tail = LogTail(log, None, None)
+    with log.open("a") as file:
+        file.write("new\n")
+    assert tail.poll() == ["new"]
+    assert tail.last_words() == ["new"]
 
 
 def test_half_a_line_waits_for_its_end_and_carriage_returns_end_lines(tmp_path: Path) -> None:

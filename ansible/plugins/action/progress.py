@@ -1,7 +1,8 @@
 """Action ``progress``: run a long command on a host and show what it says on standard error while it runs.
 
 A task of Ansible is silent until it ends. Here a second use of the connection reads the command's standard error every two
-seconds, and each new last line is shown with the time that has passed.
+seconds, and each new last line is shown with the time that has passed. Each reading is a sign of life as well: without one for
+half a minute the command is ended, because Ctrl-C at the controller reaches nothing on the host.
 """
 
 from __future__ import annotations
@@ -21,7 +22,17 @@ SPEC = {
     "label": {"type": "str", "required": True},
     "title": {"type": "str", "required": True},
 }
-EVERY = 2.0
+EVERY = 2.0  # seconds
+WATCH = """
+log=$1; shift
+touch "$log.alive"
+"$@" 2>"$log" & command=$!
+while kill -0 $command 2>/dev/null; do
+    sleep 0.3
+    [ -n "$(find "$log.alive" -mmin -0.5 2>/dev/null)" ] || kill $command
+done
+wait $command
+"""
 
 
 class Follower(threading.Thread):
@@ -37,8 +48,9 @@ class Follower(threading.Thread):
     def run(self) -> None:
         """Read and show until done."""
         shown = ""
+        path = shlex.quote(self.path)
         while not self.done.wait(EVERY):
-            rc, out, _ = self.connection.exec_command(f"tail -n 1 {shlex.quote(self.path)}", in_data=None, sudoable=False)
+            rc, out, _ = self.connection.exec_command(f"touch {path}.alive; tail -n 1 {path}", in_data=None, sudoable=False)
             line = out.decode("utf-8", "replace").strip() if rc == 0 else ""
             if line and line != shown:
                 Display().display(f"  {self.label}: {line} [{time.monotonic() - self.start_time:.0f} s]")
@@ -54,7 +66,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core ships no t
         _, args = self.validate_argument_spec(SPEC)
         path = self._connection._shell.join_path(self._make_tmp_path(), "progress")
         command = {
-            "argv": ["sh", "-c", 'log=$1; shift; exec "$@" 2>"$log"', "sh", path, *args["argv"]],
+            "argv": ["sh", "-c", WATCH, "sh", path, *args["argv"]],
             "chdir": args["chdir"],
         }
         Display().display(f"  {args['label']}: {args['title']}")
