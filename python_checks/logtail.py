@@ -1,6 +1,7 @@
 """Follow a growing log file, from the first line of one process on."""
 
 import contextlib
+import os
 import re
 import time
 from collections import deque
@@ -72,7 +73,7 @@ class LogTail:
         """Return the whole lines that are new; a progress bar's carriage return ends a line, too."""
         try:
             with self.path.open("rb") as file:
-                status = self.path.stat()
+                status = os.fstat(file.fileno())
                 if status.st_ino != self.inode or status.st_size < self.offset:
                     self.inode, self.offset, self.rest = status.st_ino, 0, b""
                 file.seek(self.offset)
