@@ -44,7 +44,7 @@ def test_alive_and_ready(client: httpx2.Client) -> None:
 def test_question_of_the_guide(client: httpx2.Client, session: str) -> None:
     reply = ask(client, "회사 휴가 정책 알려줘", session)
     assert reply["tools_called"] == ["search_policy"]
-    assert "15" in reply["answer"]
+    assert "15일" in reply["answer"]
     assert re.search("[가-힣]", reply["answer"])
 
 
@@ -85,7 +85,7 @@ def test_stream(client: httpx2.Client, session: str) -> None:
     assert found[-1][1]["tools_called"] == tools
     assert found[-1][1]["answer"] in "".join(pieces)
     assert len(pieces) > 1
-    assert "15" in found[-1][1]["answer"]
+    assert "15일" in found[-1][1]["answer"]
 
 
 def test_bad_request_is_refused(client: httpx2.Client) -> None:
