@@ -60,8 +60,10 @@ class LogTail:
 
     def _stale(self, line: str) -> bool:
         """Tell whether a line of the backlog is older than the process; stamps are local, without a year."""
+        if self.started is None:  # it ended before we looked: what names its pid is all there is
+            return False
         stamp = _STAMP.search(line)
-        if not stamp or self.started is None:
+        if not stamp:
             return True
         year = time.localtime(self.started).tm_year
         written = time.mktime(time.strptime(f"{year}-{stamp[1]}", "%Y-%m-%d %H:%M:%S"))

@@ -44,6 +44,13 @@ def test_an_older_process_with_the_same_pid_is_another_one(tmp_path: Path) -> No
     assert list(tail.lines) == []
 
 
+def test_all_of_a_process_that_ended_before_is_looked_through(tmp_path: Path) -> None:
+    log = tmp_path / "vllm.log"
+    log.write_text("old\n" + OWN.format("11-23 09:00:00") + "ValueError: why\n" + "echo\n" * 100)
+    tail = LogTail(log, 77, None)
+    assert tail.last_words()[1] == "ValueError: why"
+
+
 def test_a_start_over_new_year_is_no_old_one(tmp_path: Path) -> None:
     log = tmp_path / "vllm.log"
     started = time.mktime((2026, 12, 31, 23, 59, 50, 0, 0, -1))

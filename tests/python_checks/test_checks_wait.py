@@ -47,7 +47,6 @@ def test_it_becomes_healthy_and_is_warmed_up(probe: Probe, vllm: Start) -> None:
     assert done.returncode == 0, done.stdout
     assert "/health says 200, gpt-oss-120b answered a chat after " in done.stdout
     phases = [line.rpartition(" (")[0] for line in done.stderr.splitlines()]
-    assert phases[0] == "starting Python and importing vLLM"
     assert phases[-1] == "warming up: first chat"
     assert "API is up" in phases or "engine is ready, starting the API" in phases
     assert all(line.endswith(" s)") for line in done.stderr.splitlines())
