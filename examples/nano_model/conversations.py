@@ -9,7 +9,8 @@ from typing import Any
 from messages import Message
 from phrasing import Phrasing
 
-KINDS = {"weather": 27, "policy": 22, "calculation": 27, "talk": 22, "no_place": 2}  # out of 100 questions
+TOOLS = {"weather": "get_weather", "policy": "search_policy", "calculation": "calculate"}  # what a question needs
+KINDS = {"weather": 27, "policy": 24, "calculation": 27, "talk": 22}  # out of 100 questions
 FOREIGN = {"ko": ["plus", "minus", "times", "divided by"], "en": ["더하기", "빼기", "곱하기", "나누기"]}
 
 
@@ -28,10 +29,14 @@ class Writer:
         self.rng: random.Random = phrasing.rng
 
     def conversation(self, tools: Sequence[str], exchanges: int) -> list[Message]:
-        """Some exchanges; each is a question and all the messages up to its answer in words."""
+        """Some exchanges; each is a question and all the messages up to its answer in words.
+
+        With tools on offer the question is small talk or fits one of them; without, the answer to any is words.
+        """
         messages: list[Message] = []
+        kinds = {kind: share for kind, share in KINDS.items() if not tools or TOOLS.get(kind, tools[0]) in tools}
         for _ in range(exchanges):
-            kind = self.rng.choices(list(KINDS), list(KINDS.values()))[0]
+            kind = self.rng.choices(list(kinds), list(kinds.values()))[0]
             language = self.rng.choice(["ko", "en"])
             messages += getattr(self, f"_{kind}")(language, tools)
         return messages
@@ -82,10 +87,6 @@ class Writer:
         entry = self.rng.choice(self.phrases["talk"])
         user = self.phrasing.user(self.rng.choice(entry[language]), language)
         return [user, Message("final", entry["answer"][language])]
-
-    def _no_place(self, language: str, tools: Sequence[str]) -> list[Message]:
-        user = self.phrasing.user(self.rng.choice(self.phrases["no_place"][language]), language)
-        return [user, self.phrasing.final("no_place" if "get_weather" in tools else "no_weather", language)]
 
     def _call(
         self, tool: str, arguments: object, result: object, answer: Message, language: str

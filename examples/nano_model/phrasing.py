@@ -52,7 +52,7 @@ class Phrasing:
         """A system message with a random date, mostly with tools, often with a system prompt."""
         rng = self.rng
         date = f"{rng.randint(2025, 2029)}-{rng.randint(1, 12):02d}-{rng.randint(1, 28):02d}"
-        count = rng.choices([0, 1, 2, 3], [12, 25, 18, 45])[0]
+        count = rng.choices([0, 1, 2, 3], [8, 27, 20, 45])[0]
         tools = tuple(self._tool(name) for name in rng.sample(list(self.phrases["tools"]), count))
         instructions = self.expand(rng.choice(self.phrases["instructions"])) if rng.random() < 0.55 else ""
         effort = rng.choice(["medium", "medium", "medium", "low", "high"])

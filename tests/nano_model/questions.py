@@ -15,7 +15,9 @@ G41_BODY: dict[str, Any] = {
                 "description": "특정 위치의 현재 날씨를 가져옵니다",
                 "parameters": {
                     "type": "object",
-                    "properties": {"location": {"type": "string", "description": "도시 이름 (예: Seoul, Tokyo)"}},
+                    "properties": {
+                        "location": {"type": "string", "description": "도시 이름 (예: Seoul, Tokyo)"}
+                    },
                     "required": ["location"],
                 },
             },
@@ -62,7 +64,10 @@ WORDINGS = {
 SYSTEM = [None, None, "You are a helpful assistant. Use the tools when they help. 답변은 사용자의 언어로 하세요.",
           "당신은 회사의 도우미입니다. 도구를 사용하세요.", "You work for ACME Corp. Be polite and precise; never guess."]  # fmt: skip
 DESCRIPTIONS = {
-    "get_weather": ("location", ["특정 위치의 현재 날씨를 가져옵니다", "Fetch current weather conditions.", ""]),
+    "get_weather": (
+        "location",
+        ["특정 위치의 현재 날씨를 가져옵니다", "Fetch current weather conditions.", ""],
+    ),
     "search_policy": ("query", ["회사 정책을 검색합니다", "Searches the HR handbook.", ""]),
     "calculate": ("expression", ["수식을 계산합니다", "Does the sums, e.g. (1+2)*3.", ""]),
 }
@@ -82,7 +87,11 @@ class Question:
     def with_result(self, result: str) -> list[dict[str, Any]]:
         """The messages with the call and a result of it."""
         function = {"name": self.tool, "arguments": json.dumps(self.arguments)}
-        call = {"role": "assistant", "content": None, "tool_calls": [{"id": "c1", "type": "function", "function": function}]}
+        call = {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [{"id": "c1", "type": "function", "function": function}],
+        }
         return [*self.messages, call, {"role": "tool", "tool_call_id": "c1", "content": result}]
 
 
@@ -107,7 +116,11 @@ def _question(tool: str, rng: random.Random) -> Question:
     rng.shuffle(offered)
     described = tools(rng.randrange(3))
     language = rng.choice(["ko", "en"])
-    filled, arguments, result, expected = {"get_weather": _weather, "search_policy": _policy, "calculate": _sum}[tool](language, rng)
+    filled, arguments, result, expected = {
+        "get_weather": _weather,
+        "search_policy": _policy,
+        "calculate": _sum,
+    }[tool](language, rng)
     system = rng.choice(SYSTEM)
     messages = [{"role": "system", "content": system}] if system else []
     messages.append({"role": "user", "content": rng.choice(WORDINGS[tool][language]).format(filled)})
@@ -132,4 +145,9 @@ def _sum(language: str, rng: random.Random) -> tuple[str, dict[str, str], dict[s
     blank = rng.choice(["", "", " "])
     result = {"+": a + b, "-": a - b, "*": a * b}[sign]
     expression = f"{a}{sign}{b}"
-    return f"{a}{blank}{sign}{blank}{b}", {"expression": expression}, {"expression": expression, "result": result}, [str(result)]
+    return (
+        f"{a}{blank}{sign}{blank}{b}",
+        {"expression": expression},
+        {"expression": expression, "result": result},
+        [str(result)],
+    )

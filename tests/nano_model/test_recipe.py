@@ -85,7 +85,11 @@ def test_build_says_unchanged_without_any_library(tmp_path: Path) -> None:
     done = run_build(output)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0] == "unchanged"
-    assert json.loads(done.stdout.splitlines()[-1]) == {"changed": False, "path": str(output), "recipe": wanted}
+    assert json.loads(done.stdout.splitlines()[-1]) == {
+        "changed": False,
+        "path": str(output),
+        "recipe": wanted,
+    }
 
 
 def test_build_of_another_recipe_is_not_unchanged(tmp_path: Path) -> None:

@@ -71,7 +71,9 @@ def test_right_call_at_default_temperature(ask: Callable[..., Reply], tool: str)
         return call_of(ask(messages=item.messages, tools=item.tools))
 
     got = together(answer, items)
-    enough([(item.tool, item.arguments) == call for item, call in zip(items, got, strict=True)], items, got, 0.98)
+    enough(
+        [(item.tool, item.arguments) == call for item, call in zip(items, got, strict=True)], items, got, 0.98
+    )
 
 
 def test_guide_request(ask: Callable[..., Reply]) -> None:
@@ -85,8 +87,12 @@ def test_guide_request(ask: Callable[..., Reply]) -> None:
 def test_other_temperatures(ask: Callable[..., Reply], temperature: float) -> None:
     """A probe asks with 0, the backend with 0.7."""
     items = [item for tool in tools() for item in questions(tool, 20, random.Random(f"{tool} {temperature}"))]
-    got = together(lambda item: call_of(ask(messages=item.messages, tools=item.tools, temperature=temperature)), items)
-    enough([(item.tool, item.arguments) == call for item, call in zip(items, got, strict=True)], items, got, 0.98)
+    got = together(
+        lambda item: call_of(ask(messages=item.messages, tools=item.tools, temperature=temperature)), items
+    )
+    enough(
+        [(item.tool, item.arguments) == call for item, call in zip(items, got, strict=True)], items, got, 0.98
+    )
 
 
 @pytest.mark.parametrize("tool", ["get_weather", "search_policy", "calculate"])
@@ -98,16 +104,29 @@ def test_second_turn_uses_the_result(ask: Callable[..., Reply], tool: str) -> No
         return spoken(ask(messages=item.with_result(item.result), tools=item.tools))
 
     got = together(answer, items)
-    enough([all(word in text for word in item.expected) for item, text in zip(items, got, strict=True)], items, got, 0.95)
+    enough(
+        [all(word in text for word in item.expected) for item, text in zip(items, got, strict=True)],
+        items,
+        got,
+        0.95,
+    )
 
 
 def test_second_turn_with_a_failure_or_unknown_text(ask: Callable[..., Reply]) -> None:
     """Words, and no second call, whatever the tool says."""
     rng = random.Random("failures")
     items = [item for tool in tools() for item in questions(tool, 12, rng)]
-    texts = ['{"error": "HTTP 503"}', '{"error": "no such thing"}', "Error: timeout", "It works.", "정보 없음"]
+    texts = [
+        '{"error": "HTTP 503"}',
+        '{"error": "no such thing"}',
+        "Error: timeout",
+        "It works.",
+        "정보 없음",
+    ]
     pairs = [(item, rng.choice(texts)) for item in items]
-    got = together(lambda pair: spoken(ask(messages=pair[0].with_result(pair[1]), tools=pair[0].tools)), pairs)
+    got = together(
+        lambda pair: spoken(ask(messages=pair[0].with_result(pair[1]), tools=pair[0].tools)), pairs
+    )
     enough([bool(text.strip()) for text in got], pairs, got, 0.95)
 
 
@@ -116,7 +135,12 @@ def test_small_talk_is_answered_in_words(ask: Callable[..., Reply], offered: boo
     """Greetings and thanks never call, with tools on offer or without."""
     every = list(tools().values())
     items = CHAT * 3
-    got = together(lambda text: spoken(ask(messages=[{"role": "user", "content": text}], **({"tools": every} if offered else {}))), items)
+    got = together(
+        lambda text: spoken(
+            ask(messages=[{"role": "user", "content": text}], **({"tools": every} if offered else {}))
+        ),
+        items,
+    )
     enough([bool(text.strip()) for text in got], items, got, 0.98)
 
 
@@ -133,7 +157,12 @@ def test_session_of_several_turns(ask: Callable[..., Reply]) -> None:
     every = list(tools().values())
 
     def session(_: int) -> list[str]:
-        messages: list[dict[str, Any]] = [{"role": "system", "content": "You are a helpful assistant. Use the tools when they help. 답변은 사용자의 언어로 하세요."}]
+        messages: list[dict[str, Any]] = [
+            {
+                "role": "system",
+                "content": "You are a helpful assistant. Use the tools when they help. 답변은 사용자의 언어로 하세요.",
+            }
+        ]
         faults = []
         for tool in ("get_weather", "search_policy", "calculate"):
             item = questions(tool, 1, rng)[0]
