@@ -16,7 +16,7 @@ class Shape:
     head_dim: int = 32
     experts: int = 4
     experts_per_token: int = 2
-    intermediate: int = 32
+    intermediate: int = 64  # vLLM's CPU kernel takes multiples of 32 a rank, and there are two ranks (TP 2)
     window: int = 128
     norm_eps: float = 1e-5
     swiglu_limit: float = 7.0
