@@ -27,8 +27,14 @@ def rows(role: str) -> list[str]:
     defaults = load(REPOSITORY / f"roles/{role}/defaults/main.yml")
     lines = []
     for name, option in options.items():
-        default = "required" if option.get("required") else f"`{yaml.safe_dump(defaults[name], default_flow_style=True).splitlines()[0]}`"
-        lines.append(f"| `{name}` | {option['type']} | {default} | {' '.join(option['description'].split())} |\n")
+        default = (
+            "required"
+            if option.get("required")
+            else f"`{yaml.safe_dump(defaults[name], default_flow_style=True).splitlines()[0]}`"
+        )
+        lines.append(
+            f"| `{name}` | {option['type']} | {default} | {' '.join(option['description'].split())} |\n"
+        )
     return lines
 
 

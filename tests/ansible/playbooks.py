@@ -15,7 +15,11 @@ Playbook = Callable[..., "subprocess.CompletedProcess[str]"]
 def run_playbook(name: str, directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the playbook ``name`` of the repository against the demo inventory, with everything below ``directory``."""
     program = Path(sys.executable).with_name("ansible-playbook")
-    environment = os.environ | {"DEMO_DIRECTORY": str(directory), "ANSIBLE_NOCOLOR": "1", "ANSIBLE_HOME": f"{directory}-ansible"}
+    environment = os.environ | {
+        "DEMO_DIRECTORY": str(directory),
+        "ANSIBLE_NOCOLOR": "1",
+        "ANSIBLE_HOME": f"{directory}-ansible",
+    }
     return subprocess.run(
         [program, "-i", "inventory/demo", name, *arguments],
         cwd=REPOSITORY,
@@ -26,5 +30,3 @@ def run_playbook(name: str, directory: Path, *arguments: str) -> subprocess.Comp
         timeout=300,
         check=False,
     )
-
-

@@ -62,9 +62,15 @@ def test_too_little_disk(prepared: Playbook, tmp_path: Path) -> None:
 def test_lock_that_does_not_fit(prepared: Playbook, tmp_path: Path, wrong: str) -> None:
     lock = tmp_path / "wrong.txt"
     text = (REPOSITORY / "locks/supervisor.txt").read_text()
-    lock.write_text(text.replace("sha256:", "sha256:0000")[:-4] if wrong == "hash" else text.replace("==4.", "==400."))
+    lock.write_text(
+        text.replace("sha256:", "sha256:0000")[:-4] if wrong == "hash" else text.replace("==4.", "==400.")
+    )
     if wrong == "hash":
-        lock.write_text("\n".join(line[:-5] + "0000" + line[-1] if "sha256" in line else line for line in text.splitlines()))
+        lock.write_text(
+            "\n".join(
+                line[:-5] + "0000" + line[-1] if "sha256" in line else line for line in text.splitlines()
+            )
+        )
     environment = tmp_path / "venv"
     run = prepared("tests/ansible/venv.yml", "-e", f"test_lock={lock}", "-e", f"test_venv={environment}")
     assert run.returncode != 0
@@ -94,7 +100,12 @@ def test_no_compiler(prepared: Playbook, tmp_path: Path) -> None:
 def bin_demo(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run bin/demo with a changed environment."""
     return subprocess.run(
-        [REPOSITORY / "bin/demo", *arguments], env=os.environ | environment, capture_output=True, text=True, timeout=60, check=False
+        [REPOSITORY / "bin/demo", *arguments],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
 
 

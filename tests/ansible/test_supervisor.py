@@ -29,7 +29,18 @@ open(sys.argv[2] + ".new", "w").write(json.dumps(state))
 os.rename(sys.argv[2] + ".new", sys.argv[2])
 child.wait()
 """
-HOSTILE = ["two words", "50%", "%(x)s", '{"json": "x y"}', "$HOME", "it's", "한국어", "back\\slash", "semi;colon", "#"]
+HOSTILE = [
+    "two words",
+    "50%",
+    "%(x)s",
+    '{"json": "x y"}',
+    "$HOME",
+    "it's",
+    "한국어",
+    "back\\slash",
+    "semi;colon",
+    "#",
+]
 
 
 def until(condition: Callable[[], bool], seconds: float = 30) -> None:
@@ -59,7 +70,10 @@ class Supervised:
         (directory / "reap.py").write_bytes((REPOSITORY / "roles/service/files/reap.py").read_bytes())
         self.render("supervisord.conf.j2", directory / "supervisord.conf")
         self.render("program.ini.j2", directory / "conf.d/service.ini")
-        self.process = subprocess.Popen([self.program("supervisord"), "-n", "-c", directory / "supervisord.conf"], stdout=subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            [self.program("supervisord"), "-n", "-c", directory / "supervisord.conf"],
+            stdout=subprocess.DEVNULL,
+        )
 
     @staticmethod
     def program(name: str) -> str:
@@ -75,7 +89,13 @@ class Supervised:
             "__service_log_files": 1,
             "service_name": "service",
             "service_directory": str(self.directory),
-            "service_command": [sys.executable, str(self.directory / "service.py"), self.shared, str(self.state_file), *HOSTILE],
+            "service_command": [
+                sys.executable,
+                str(self.directory / "service.py"),
+                self.shared,
+                str(self.state_file),
+                *HOSTILE,
+            ],
             "service_environment": {"VALUE": 'a "quoted", 100% %(x)s it 값', "OTHER": "1"},
             "service_log_file": str(self.directory / "service.log"),
             "service_stop_seconds": 5,

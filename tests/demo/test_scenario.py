@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from running import REPOSITORY
+from deployed import REPOSITORY
 
 MINUTES = 40
 
@@ -51,7 +51,9 @@ def test_scenario(environment: dict[str, str]) -> None:
     before = shared_memory()
     command = [Path(sys.executable).with_name("molecule"), "test", "--scenario-name", "demo"]
     lines = []
-    with subprocess.Popen(command, cwd=REPOSITORY, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as molecule:
+    with subprocess.Popen(
+        command, cwd=REPOSITORY, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as molecule:
         assert molecule.stdout
         for line in molecule.stdout:
             sys.__stdout__.write(line)  # type: ignore[union-attr]  # a run of minutes shows where it is
@@ -62,7 +64,9 @@ def test_scenario(environment: dict[str, str]) -> None:
     left = [
         entry.name
         for entry in Path("/proc").iterdir()
-        if entry.name.isdigit() and int(entry.name) != os.getpid() and directory in read(entry / "environ") + read(entry / "cmdline")
+        if entry.name.isdigit()
+        and int(entry.name) != os.getpid()
+        and directory in read(entry / "environ") + read(entry / "cmdline")
     ]
     assert not left, f"processes {left} are left"
     assert shared_memory() <= before

@@ -11,6 +11,7 @@ from typing import Any
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.parsing.dataloader import DataLoader
+
 from ansible.plugins.action import ActionBase
 
 Options = dict[str, dict[str, Any]]
@@ -21,7 +22,9 @@ def read_specs(roles: Path) -> dict[str, Options]:
     loader, specs = DataLoader(), {}
     for path in sorted(roles.glob("*/meta/argument_specs.yml")):
         entries = loader.load_from_file(str(path))["argument_specs"].values()
-        specs[path.parent.parent.name] = {name: option for entry in entries for name, option in entry["options"].items()}
+        specs[path.parent.parent.name] = {
+            name: option for entry in entries for name, option in entry["options"].items()
+        }
     return specs
 
 
@@ -32,11 +35,13 @@ def unknown_names(names: list[str], specs: dict[str, Options]) -> list[str]:
     for name in sorted(names):
         if name.split("_")[0] in specs and "_" in name and name not in known:
             near = difflib.get_close_matches(name, known, n=1)
-            lines.append(f"{name} is not a variable of any role here" + (f"; did you mean {near[0]}?" if near else "."))
+            lines.append(
+                f"{name} is not a variable of any role here" + (f"; did you mean {near[0]}?" if near else ".")
+            )
     return lines
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core ships no type information
+class ActionModule(ActionBase):
     """Check the host's variables against the argument specs of all roles."""
 
     TRANSFERS_FILES = False
@@ -54,5 +59,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core ships no t
             faults += ArgumentSpecValidator(relaxed).validate(given).error_messages
         if not faults:
             return {"changed": False}
-        where = "Look at the inventory (group_vars, host_vars) and at -e; the variables are listed in README.md."
+        where = (
+            "Look at the inventory (group_vars, host_vars) and at -e; the variables are listed in README.md."
+        )
         return {"failed": True, "msg": "\n".join([*faults, where])}

@@ -13,8 +13,9 @@ import threading
 import time
 from typing import Any
 
-from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+
+from ansible.plugins.action import ActionBase
 
 SPEC = {
     "argv": {"type": "list", "elements": "str", "required": True},
@@ -50,14 +51,17 @@ class Follower(threading.Thread):
         shown = ""
         path = shlex.quote(self.path)
         while not self.done.wait(EVERY):
-            rc, out, _ = self.connection.exec_command(f"touch {path}.alive; tail -n 1 {path}", in_data=None, sudoable=False)
+            rc, out, _ = self.connection.exec_command(
+                f"touch {path}.alive; tail -n 1 {path}", in_data=None, sudoable=False
+            )
             line = out.decode("utf-8", "replace").strip() if rc == 0 else ""
             if line and line != shown:
-                Display().display(f"  {self.label}: {line} [{time.monotonic() - self.start_time:.0f} s]")
+                passed = "" if line.endswith(" s)") else f" ({time.monotonic() - self.start_time:.0f} s)"
+                Display().display(f"  {self.label}: {line}{passed}")
                 shown = line
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core ships no type information
+class ActionModule(ActionBase):
     """Run ``argv``; its standard output is the result, its standard error the progress."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -73,12 +77,16 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core ships no t
         follower = Follower(self._connection, path, args["label"])
         follower.start()
         try:
-            result: dict[str, Any] = self._execute_module("ansible.legacy.command", command, task_vars=task_vars)
+            result: dict[str, Any] = self._execute_module(
+                "ansible.legacy.command", command, task_vars=task_vars
+            )
         finally:
             follower.done.set()
             follower.join(timeout=10)
         if result.get("rc"):
             tail = self._low_level_execute_command(f"tail -n 40 {shlex.quote(path)}")
-            result["msg"] = "\n".join(part.strip() for part in (result["stdout"], tail["stdout"]) if part.strip())
+            result["msg"] = "\n".join(
+                part.strip() for part in (result["stdout"], tail["stdout"]) if part.strip()
+            )
         self._remove_tmp_path(self._connection._shell.tmpdir)
         return result

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
+from ansible.plugins.action import ActionBase
 
-class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core ships no type information
+
+class ActionModule(ActionBase):
     """Print ``text`` as it is."""
 
     TRANSFERS_FILES = False

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleLookupError
+
 from ansible.plugins.lookup import LookupBase
 
 DOCUMENTATION = """
@@ -25,7 +26,11 @@ def content_id(paths: list[Path]) -> str:
     """Return 12 hex digits over the relative names and bytes of all files below ``paths``."""
     digest = hashlib.sha256()
     for top in paths:
-        files = [top] if top.is_file() else sorted(p for p in top.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+        files = (
+            [top]
+            if top.is_file()
+            else sorted(p for p in top.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+        )
         if not files:
             raise AnsibleLookupError(f"content_id: there is no file at {top}")
         for path in files:
@@ -34,7 +39,7 @@ def content_id(paths: list[Path]) -> str:
     return digest.hexdigest()[:12]
 
 
-class LookupModule(LookupBase):  # type: ignore[misc]  # ansible-core ships no type information
+class LookupModule(LookupBase):
     """Ansible's entry to ``content_id``."""
 
     def run(self, terms: list[str], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[str]:

@@ -26,7 +26,7 @@ def cpu_groups(cores: list[int], ranks: int) -> str:
     return "|".join(",".join(str(core) for core in cores[start : start + share]) for start in starts)
 
 
-class LookupModule(LookupBase):  # type: ignore[misc]  # ansible-core ships no type information
+class LookupModule(LookupBase):
     """Ansible's entry to ``cpu_groups``."""
 
     def run(self, terms: list[Any], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[str]:

@@ -69,7 +69,9 @@ def pythons() -> list[dict[str, Any]]:
         for folder in os.get_exec_path():
             path = os.path.join(folder, name)
             if os.access(path, os.X_OK):
-                reply = subprocess.run([path, "-c", PROBE], capture_output=True, text=True, timeout=20, check=False)
+                reply = subprocess.run(
+                    [path, "-c", PROBE], capture_output=True, text=True, timeout=20, check=False
+                )
                 if reply.returncode == 0 and json.loads(reply.stdout) not in found:
                     found.append(json.loads(reply.stdout))
     return found

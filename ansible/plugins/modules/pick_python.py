@@ -40,11 +40,31 @@ SPEC = {
 
 def source_of_cpu_build(uv: str, python: str, requirement: str) -> list[str] | None:
     """Ask uv, without installing, with which options ``python`` gets the CPU build: from find-links, else from PyTorch's own index."""
-    command = [uv, "pip", "install", "--dry-run", "--no-deps", "--system", "--require-hashes", "--python", python, "--requirements", "-"]
+    command = [
+        uv,
+        "pip",
+        "install",
+        "--dry-run",
+        "--no-deps",
+        "--system",
+        "--require-hashes",
+        "--python",
+        python,
+        "--requirements",
+        "-",
+    ]
     patience = os.environ | {"UV_HTTP_TIMEOUT": "10", "UV_HTTP_RETRIES": "1"}
     for options in ([], ["--torch-backend", "cpu"]):
         with contextlib.suppress(subprocess.TimeoutExpired):
-            reply = subprocess.run([*command, *options], input=requirement, text=True, capture_output=True, env=patience, timeout=60, check=False)
+            reply = subprocess.run(
+                [*command, *options],
+                input=requirement,
+                text=True,
+                capture_output=True,
+                env=patience,
+                timeout=60,
+                check=False,
+            )
             if reply.returncode == 0:
                 return options
     return None

@@ -45,7 +45,11 @@ def shared_files(pid: int) -> set[str]:
     """Return the files of /dev/shm that ``pid`` maps."""
     with contextlib.suppress(OSError):
         maps = Path(f"/proc/{pid}/maps").read_text().splitlines()
-        return {line[line.index("/dev/shm/") :].removesuffix(" (deleted)") for line in maps if " /dev/shm/" in line}
+        return {
+            line[line.index("/dev/shm/") :].removesuffix(" (deleted)")
+            for line in maps
+            if " /dev/shm/" in line
+        }
     return set()
 
 
@@ -60,7 +64,11 @@ class Reaper:
     def look(self) -> None:
         """Note what the groups map, and clean up after those whose first process is gone."""
         table = processes()
-        running = {process.pid for process in table if process.parent == self.supervisord and process.pid != os.getpid()}
+        running = {
+            process.pid
+            for process in table
+            if process.parent == self.supervisord and process.pid != os.getpid()
+        }
         for group in running | self.files.keys():
             files = self.files.setdefault(group, set())
             for process in table:
@@ -78,7 +86,11 @@ class Reaper:
                 time.sleep(0.1)
         for file in self.files[group]:
             Path(file).unlink(missing_ok=True)
-        print(f"process group {group} ended, {len(self.files.pop(group))} files of /dev/shm seen", file=sys.stderr, flush=True)
+        print(
+            f"process group {group} ended, {len(self.files.pop(group))} files of /dev/shm seen",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def end(signum: int, frame: object) -> NoReturn:

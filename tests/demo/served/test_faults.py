@@ -6,7 +6,7 @@ import os
 import signal
 
 import pytest
-from running import api_server, engine_processes, playbook, serves, until
+from deployed import api_server, engine_processes, playbook, serves, until
 
 START = 300  # seconds that a restarted vLLM gets on a busy machine
 

@@ -7,7 +7,7 @@ import os
 import subprocess
 
 import requests
-from running import BACKEND, DIRECTORY, REPOSITORY, VLLM, api_server, playbook, processes
+from deployed import BACKEND, DIRECTORY, REPOSITORY, VLLM, api_server, playbook, processes
 
 # G3.1, word by word; the model's path, the port and the address are the demo's.
 GUIDE = """--model MODEL --tokenizer MODEL --served-model-name gpt-oss-120b --tensor-parallel-size 2 --gpu-memory-utilization 0.90
@@ -34,7 +34,13 @@ def test_environment_of_the_guide() -> None:
 def test_the_printed_curl() -> None:
     text = (REPOSITORY / "ansible/templates/demo.txt.j2").read_text()
     curl = text[text.index("curl ") :].replace("{{ vllm_port }}", VLLM.rpartition(":")[2])
-    run = subprocess.run(["sh", "-c", curl.replace("curl ", "curl -sS ", 1)], capture_output=True, text=True, timeout=120, check=True)
+    run = subprocess.run(
+        ["sh", "-c", curl.replace("curl ", "curl -sS ", 1)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
     choice = json.loads(run.stdout)["choices"][0]
     [call] = choice["message"]["tool_calls"]
     assert choice["finish_reason"] == "tool_calls"
@@ -44,7 +50,11 @@ def test_the_printed_curl() -> None:
 
 
 def test_the_backend_answers() -> None:
-    reply = requests.post(f"{BACKEND}/v1/chat", json={"message": "회사 휴가 정책 알려줘", "session_id": "test-session-001"}, timeout=120)
+    reply = requests.post(
+        f"{BACKEND}/v1/chat",
+        json={"message": "회사 휴가 정책 알려줘", "session_id": "test-session-001"},
+        timeout=120,
+    )
     assert reply.status_code == 200, reply.text
     assert reply.json()["tools_called"] == ["search_policy"]
     assert "15" in reply.json()["answer"]

@@ -35,7 +35,9 @@ def processes() -> dict[int, list[str]]:
         if entry.name.isdigit():
             try:
                 if marker in (entry / "environ").read_bytes().split(b"\0"):
-                    found[int(entry.name)] = (entry / "cmdline").read_bytes().decode().rstrip("\0").split("\0")
+                    found[int(entry.name)] = (
+                        (entry / "cmdline").read_bytes().decode().rstrip("\0").split("\0")
+                    )
             except (OSError, PermissionError):
                 continue
     return found
@@ -48,7 +50,11 @@ def engine_processes(name: str) -> list[int]:
 
 def api_server() -> tuple[int, list[str]]:
     """Return the pid and the command line of the API server."""
-    [found] = [(pid, command) for pid, command in processes().items() if "vllm.entrypoints.openai.api_server" in command]
+    [found] = [
+        (pid, command)
+        for pid, command in processes().items()
+        if "vllm.entrypoints.openai.api_server" in command
+    ]
     return found
 
 
