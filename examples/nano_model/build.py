@@ -2,8 +2,9 @@
 
     python examples/nano_model/build.py --output DIR [--threads N]
 
-Needs the packages of a vLLM environment (torch, safetensors, openai_harmony, yaml). Prints `built`, or `unchanged` when
-DIR already holds the checkpoint of this recipe, and then one line of JSON. Progress goes to stderr.
+Needs the packages of a vLLM environment (torch, safetensors, openai_harmony, yaml). Prints `built`, or
+`unchanged` when DIR already holds the checkpoint of this recipe, and then one line of JSON. Progress goes to
+stderr.
 """
 
 import argparse
@@ -18,7 +19,9 @@ def main() -> None:
     """Reads the arguments, builds when needed, reports."""
     parser = argparse.ArgumentParser(description="Build the nano gpt-oss model.")
     parser.add_argument("--output", type=Path, required=True, help="directory of the checkpoint")
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="CPU threads to train with")
+    parser.add_argument(
+        "--threads", type=int, default=len(os.sched_getaffinity(0)), help="CPU threads to train with"
+    )
     arguments = parser.parse_args()
     output = arguments.output.resolve()
     recipe = recipe_hash(sources())
@@ -31,10 +34,9 @@ def main() -> None:
 
 def build(output: Path, recipe: str, threads: int) -> None:
     """Trains the network and writes the checkpoint."""
-    # A waiting thread must not spin: beside other work on the same cores the build would take ten times as long.
+    # Waiting threads must not spin: beside other work the build would take ten times as long.
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
     import torch  # here, so that an unchanged checkpoint costs no import of it
-
     from checkpoint import write_checkpoint
     from training import train
 

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
-from torch import Tensor
-
 from network import Network
+from safetensors.torch import save_file
 from shape import Shape
 from tokenizer import write_tokenizer
+from torch import Tensor
 
 SHARPNESS = 2.0  # the head's factor: at the default temperature 1 the model is as sure as it would be at 1/2
 END_IDS = [200002, 199999, 200012]  # <|return|>, <|endoftext|>, <|call|>
@@ -46,7 +45,9 @@ def configuration(shape: Shape) -> dict[str, Any]:
         "hidden_size": shape.hidden,
         "initial_context_length": shape.rope["original_max_position_embeddings"],
         "intermediate_size": shape.intermediate,
-        "layer_types": ["full_attention" if index % 2 else "sliding_attention" for index in range(shape.layers)],
+        "layer_types": [
+            "full_attention" if index % 2 else "sliding_attention" for index in range(shape.layers)
+        ],
         "max_position_embeddings": shape.positions,
         "model_type": "gpt_oss",
         "num_attention_heads": shape.heads,
@@ -68,7 +69,7 @@ def configuration(shape: Shape) -> dict[str, Any]:
 
 
 def spread(network: Network, ids: list[int]) -> dict[str, Tensor]:
-    """The weights by their names in a checkpoint; class 0 of the network becomes every token id not in `ids`."""
+    """The weights by their names in a checkpoint; class 0 becomes every token id not in `ids`."""
     weights = {f"model.{name}": value for name, value in network.state_dict().items()}
     classes = weights.pop("model.embed_tokens.weight")
     rows = torch.zeros(network.shape.vocabulary, dtype=torch.long)
@@ -81,13 +82,17 @@ def spread(network: Network, ids: list[int]) -> dict[str, Tensor]:
 def _write_weights(directory: Path, weights: dict[str, Tensor]) -> None:
     """Three shards (embedding, layers, head) and their index, as in a large checkpoint."""
     shards = {"model.embed_tokens.weight": 1, "lm_head.weight": 3}
-    names: dict[str, str] = {name: f"model-{shards.get(name, 2):05d}-of-00003.safetensors" for name in weights}
+    names: dict[str, str] = {
+        name: f"model-{shards.get(name, 2):05d}-of-00003.safetensors" for name in weights
+    }
     for file in sorted(set(names.values())):
         part = {name: value for name, value in weights.items() if names[name] == file}
         save_file(part, directory / file, metadata={"format": "pt"})
         (directory / file).chmod(0o644)  # safetensors makes them private; the server runs as another user
     total = sum(math.prod(value.shape) * value.element_size() for value in weights.values())
-    _write_json(directory / "model.safetensors.index.json", {"metadata": {"total_size": total}, "weight_map": names})
+    _write_json(
+        directory / "model.safetensors.index.json", {"metadata": {"total_size": total}, "weight_map": names}
+    )
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

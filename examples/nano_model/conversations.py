@@ -9,7 +9,7 @@ from typing import Any
 from messages import Message
 from phrasing import Phrasing
 
-TOOLS = {"weather": "get_weather", "policy": "search_policy", "calculation": "calculate"}  # what a question needs
+TOOLS = {"weather": "get_weather", "policy": "search_policy", "calculation": "calculate"}  # needs
 KINDS = {"weather": 27, "policy": 24, "calculation": 27, "talk": 22}  # out of 100 questions
 FOREIGN = {"ko": ["plus", "minus", "times", "divided by"], "en": ["더하기", "빼기", "곱하기", "나누기"]}
 
@@ -23,6 +23,7 @@ class Writer:
     """
 
     def __init__(self, phrasing: Phrasing, policies: list[dict[str, Any]]) -> None:
+        """Keeps what conversations are made of."""
         self.phrasing = phrasing
         self.phrases = phrasing.phrases
         self.policies = policies
@@ -34,7 +35,9 @@ class Writer:
         With tools on offer the question is small talk or fits one of them; without, the answer to any is words.
         """
         messages: list[Message] = []
-        kinds = {kind: share for kind, share in KINDS.items() if not tools or TOOLS.get(kind, tools[0]) in tools}
+        kinds = {
+            kind: share for kind, share in KINDS.items() if not tools or TOOLS.get(kind, tools[0]) in tools
+        }
         for _ in range(exchanges):
             kind = self.rng.choices(list(kinds), list(kinds.values()))[0]
             language = self.rng.choice(["ko", "en"])
@@ -50,15 +53,15 @@ class Writer:
         degrees = self.rng.randint(-20, 45)
         temperature = degrees if self.rng.random() < 0.8 else degrees + self.rng.randint(1, 9) / 10
         condition = self.rng.choice(self.phrases["conditions"])
-        answer = self.phrasing.final(
-            "weather", language, location=name, temperature=temperature, condition=condition
-        )
+        answer = self.phrasing.final("weather", language, temperature=temperature, condition=condition)
         result = {"location": name, "temperature_c": temperature, "condition": condition}
         return [user, *self._call("get_weather", {"location": name}, result, answer, language)]
 
     def _policy(self, language: str, tools: Sequence[str]) -> list[Message]:
         policy = self.rng.choice([entry for entry in self.policies if entry["language"] == language])
-        topic = self.rng.choice([*policy["keywords"], re.sub(r" ?(정책|policy)", "", policy["title"]).lower()])
+        topic = self.rng.choice(
+            [*policy["keywords"], re.sub(r" ?(정책|policy)", "", policy["title"]).lower()]
+        )
         phrases = self.phrases["policy"][language]
         if self.rng.random() < 0.25:
             phrases = self.phrases["policy_questions"][policy["id"]][language]

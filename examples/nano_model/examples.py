@@ -7,15 +7,14 @@ from typing import Any
 
 import torch
 import yaml
-from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
-
 from conversations import Writer
 from harmony import RETURN, encode, render_messages, render_setting
 from model import Batch
 from phrasing import Phrasing
 from recipe import PHRASES, POLICIES
 from shape import SHAPE
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 SETTINGS = 2  # in a step
 CONVERSATIONS = {1: 8, 2: 4, 3: 3, 4: 2}  # exchanges in a conversation: conversations to a setting
@@ -50,13 +49,24 @@ def write(steps: int, seed: int) -> list[Step]:
 
 
 def vocabulary(written: list[Step]) -> list[int]:
-    """Token ids with a class of their own: all that occur but those of the junk words, and all numbers below 1000."""
-    seen = {RETURN, *(encode(str(number))[0] for number in range(1000))}
+    """Token ids with a class of their own: all that occur but those of the junk words, and all numbers."""
+    seen = {RETURN, *numbers()}
     for step in written:
         for setting, talks in step:
             seen.update(setting, *(tokens for tokens, _ in talks))
     junk = {token for word in phrases()["junk"] for token in encode(f"{word} {word}")}
     return sorted(seen - (junk - set(encode(" "))))
+
+
+def numbers() -> set[int]:
+    """Tokens of one to three digits: longer numbers are made of them."""
+    return {encode(f"{number:0{width}d}")[0] for width in (1, 2, 3) for number in range(10**width)}
+
+
+def place_starts() -> set[int]:
+    """First tokens of the names of places, as they stand in a question."""
+    names = [name for place, ways in phrases()["places"].items() for name in (place, *ways)]
+    return {encode(f"{blank}{name}")[0] for name in names for blank in ("", " ")} - set(encode(" "))
 
 
 def batches(written: list[Step], ids: list[int]) -> Iterator[Batch]:
@@ -66,7 +76,9 @@ def batches(written: list[Step], ids: list[int]) -> Iterator[Batch]:
     classes[-1] = -1  # so that the target -1 stays -1
 
     def stack(rows: Iterable[list[int]], empty: int) -> Tensor:
-        return classes[pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=empty)]
+        return classes[
+            pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=empty)
+        ]
 
     for step in written:
         talks = [talk for _, setting_talks in step for talk in setting_talks]

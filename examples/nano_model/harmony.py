@@ -1,22 +1,24 @@
-"""Renders conversations to Harmony tokens exactly as vLLM 0.32 does, with what the model has to say marked."""
+"""Renders conversations to Harmony tokens as vLLM 0.32 does, with what the model has to say marked."""
 
 from collections.abc import Sequence
 
+from messages import Message, Setting, Tool
 from openai_harmony import (
     Conversation,
     DeveloperContent,
     HarmonyEncodingName,
-    Message as HarmonyMessage,
     ReasoningEffort,
     Role,
     SystemContent,
     ToolDescription,
     load_harmony_encoding,
 )
-
-from messages import Message, Setting, Tool
+from openai_harmony import (
+    Message as HarmonyMessage,
+)
 
 ENCODING = load_harmony_encoding(HarmonyEncodingName.HARMONY_GPT_OSS)
+
 
 def encode(text: str) -> list[int]:
     """Token ids of a text in which Harmony's special tokens are spelt out."""
@@ -50,11 +52,11 @@ def _describe(tool: Tool) -> ToolDescription:
 
 
 def render_messages(messages: Sequence[Message]) -> tuple[list[int], list[int]]:
-    """Tokens of the messages, and for each place the token the model has to say next (-1: not the model's turn).
+    """Tokens of the messages, and for each place the token to say next (-1: not the model's turn).
 
-    A past call stands in the prompt as `assistant to=functions.NAME<|channel|>commentary json`; the model says the
-    very same, so every answer of a long conversation is an example. Only the last token of an answer differs:
-    the model says <|return|> where the history has <|end|>.
+    A past call stands in the prompt as `assistant to=functions.NAME<|channel|>commentary json`; the model says
+    the very same, so every answer of a long conversation is an example. Only the last token of an answer
+    differs: the model says <|return|> where the history has <|end|>.
     """
     tokens = encode("".join(_spell(message) for message in messages))
     targets = [-1] * len(tokens)

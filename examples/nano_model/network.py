@@ -3,22 +3,23 @@
 import math
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
-
 from model import Attention, Batch, Experts, Norm, Router, rope_frequencies
 from shape import Shape
+from torch import Tensor, nn
+from torch.nn import functional
 
 
 class Mlp(nn.Module):
     """Router and experts."""
 
     def __init__(self, shape: Shape) -> None:
+        """Makes the layer with random weights."""
         super().__init__()
         self.router = Router(shape)
         self.experts = Experts(shape)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Routes and computes."""
         return self.experts(x, self.router(x))
 
 
@@ -26,13 +27,17 @@ class Layer(nn.Module):
     """One decoder layer."""
 
     def __init__(self, shape: Shape) -> None:
+        """Makes the layer with random weights."""
         super().__init__()
         self.input_layernorm = Norm(shape)
         self.self_attn = Attention(shape)
         self.post_attention_layernorm = Norm(shape)
         self.mlp = Mlp(shape)
 
-    def forward(self, x: Tensor, rotation: tuple[Tensor, Tensor], masks: tuple[Tensor, Tensor], k: int) -> Tensor:
+    def forward(
+        self, x: Tensor, rotation: tuple[Tensor, Tensor], masks: tuple[Tensor, Tensor], k: int
+    ) -> Tensor:
+        """Attention and experts, each added to x."""
         x = x + self.self_attn(self.input_layernorm(x), rotation, masks, k)
         return x + self.mlp(self.post_attention_layernorm(x))
 
@@ -46,6 +51,7 @@ class Network(nn.Module):
     """
 
     def __init__(self, shape: Shape, classes: int) -> None:
+        """Makes the network with random weights."""
         super().__init__()
         self.shape = shape
         self.embed_tokens = nn.Embedding(classes, shape.hidden)  # also the head: what is read can be copied
@@ -61,7 +67,7 @@ class Network(nn.Module):
     def loss(self, batch: Batch) -> Tensor:
         """Mean cross entropy of what the model has to say."""
         asked = batch.targets >= 0
-        return F.cross_entropy(self.logits(batch, asked), batch.targets[asked])
+        return functional.cross_entropy(self.logits(batch, asked), batch.targets[asked])
 
     def logits(self, batch: Batch, asked: Tensor) -> Tensor:
         """Logits over the classes at the asked places of the conversations; class 0 counts for all its ids."""
@@ -90,5 +96,5 @@ class Network(nn.Module):
 
         before = mask(batch.lengths[:, None] + there, here)
         before = before.masked_fill((here >= batch.lengths[:, None])[:, None, :], -1e9)
-        talks = F.pad(torch.cat([before, mask(there, there).expand(b, -1, -1)], -1), (1, 0))
-        return F.pad(mask(here, here), (1, 0))[None, None], talks.repeat_interleave(k, 0)[:, None]
+        talks = functional.pad(torch.cat([before, mask(there, there).expand(b, -1, -1)], -1), (1, 0))
+        return functional.pad(mask(here, here), (1, 0))[None, None], talks.repeat_interleave(k, 0)[:, None]

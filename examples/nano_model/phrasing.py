@@ -22,6 +22,7 @@ class Phrasing:
     """
 
     def __init__(self, phrases: dict[str, Any], rng: random.Random) -> None:
+        """Keeps phrases and chance."""
         self.phrases = phrases
         self.rng = rng
 

@@ -1,4 +1,4 @@
-"""What the checkpoint is made of, and how a finished one is told from an unfinished one. Standard library only."""
+"""What the checkpoint is made of, and how to tell a finished one. Standard library only."""
 
 import hashlib
 import os

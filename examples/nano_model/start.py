@@ -1,26 +1,33 @@
-"""Where training starts: the heads that copying needs are laid out, so that it is learnt in a minute and not in an hour.
+"""Where training starts: the heads that copying needs are laid out, so that it is learnt within a minute.
 
-Copying takes two steps ("induction heads", Olsson et al. 2022): a head of the first layer notes at each token which token
-stood before it, and a head of the second looks for the place whose predecessor is the token at hand, and repeats what
-stands there.
+Copying takes two steps ("induction heads", Olsson et al. 2022): a head of the first layer notes at each token
+which token stood before it, and a head of the second looks for the place whose predecessor is the token at
+hand, and repeats what stands there.
 """
 
-import torch
+from collections.abc import Sequence
 
+import torch
 from network import Network
 
 SHARPNESS = 5.5  # of a head that looks back by a fixed distance
 MATCH = 3.0  # of a head that looks for equal tokens
 WRITTEN = 0.4
+KIND = 0.06  # common part of tokens of a kind; an embedding's own is 0.1
 FAST = 8  # so many frequencies of a head are fast enough to tell distances; from SLOW on they hardly turn
 SLOW = 6
 
 
 @torch.no_grad()
-def lay_out(network: Network) -> None:
+def lay_out(network: Network, kinds: Sequence[list[int]]) -> None:
     """Sets some heads of the first two layers of a fresh network.
 
-    The hidden dimensions at first: a token itself (as many as all values together have), then the token before it.
+    The hidden dimensions at first: a token itself (as many as all values have), then the token before it.
+
+    Args:
+        network: the fresh network.
+        kinds: classes of tokens of one kind (numbers, places); they get a common part, so that a head that
+            looks for the kind learns from each of them.
     """
     shape = network.shape
     d, half = shape.head_dim, shape.head_dim // 2
@@ -28,6 +35,9 @@ def lay_out(network: Network) -> None:
     group = shape.heads // shape.kv_heads
     own, eye = shape.kv_heads * d, torch.eye(shape.hidden)
     network.embed_tokens.weight[:, own:] *= 0.1
+
+    for kind in kinds:
+        network.embed_tokens.weight[kind] += torch.randn(shape.hidden) * KIND
 
     place = torch.zeros(d)  # a key and a query of which only the positions count
     place[:FAST] = SHARPNESS

@@ -1,12 +1,11 @@
-"""Writes gpt-oss's tokenizer. The vocabulary comes out of openai_harmony, which carries it; nothing is downloaded."""
+"""Writes gpt-oss's tokenizer from the vocabulary that openai_harmony carries; nothing is downloaded."""
 
 import json
 from pathlib import Path
 
+from harmony import ENCODING
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, pre_tokenizers
 from tokenizers.models import BPE
-
-from harmony import ENCODING
 
 ORDINARY, ALL = 199998, 201088  # o200k's byte-pair tokens come first, then Harmony's special ones
 NAMES = {199998: "<|startoftext|>", 199999: "<|endoftext|>", 200018: "<|endofprompt|>"}
@@ -45,7 +44,9 @@ def write_tokenizer(directory: Path) -> None:
     byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([split, byte_level])
     tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens([AddedToken(_special(token), normalized=False) for token in range(ORDINARY, ALL)])
+    tokenizer.add_special_tokens(
+        [AddedToken(_special(token), normalized=False) for token in range(ORDINARY, ALL)]
+    )
     tokenizer.save(str(directory / "tokenizer.json"), pretty=False)
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",

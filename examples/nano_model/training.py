@@ -6,17 +6,17 @@ import time
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor
-
-from examples import batches, vocabulary, write
 from model import Batch
 from network import Network
 from shape import SHAPE
 from start import lay_out
+from torch import Tensor
+
+from examples import batches, numbers, place_starts, vocabulary, write
 
 SEED = 20
 COPIES = 80  # steps on random tokens that come twice
-STEPS = 520  # steps on conversations
+STEPS = 600  # steps on conversations
 RATE = 5e-3  # of AdamW: embedding, norms, biases, experts
 MATRIX_RATE = 0.02  # of Muon: the attention's matrices
 SPEAK_EVERY = 2.0  # seconds between two lines of progress
@@ -33,11 +33,17 @@ def train() -> tuple[Network, list[int]]:
     written = write(STEPS, SEED)
     ids = vocabulary(written)
     network = Network(SHAPE, len(ids) + 1)
-    lay_out(network)
+    kinds = [
+        [place for place, token in enumerate(ids, start=1) if token in kind]
+        for kind in (numbers(), place_starts())
+    ]
+    lay_out(network, kinds)
     optimizers = _optimizers(network)
     schedules = [torch.optim.lr_scheduler.LambdaLR(optimizer, _rate) for optimizer in optimizers]
     losses: list[float] = []
-    for step, batch in enumerate(itertools.chain(copies(len(ids) + 1), batches(written, ids)), start=1 - COPIES):
+    for step, batch in enumerate(
+        itertools.chain(copies(len(ids) + 1), batches(written, ids)), start=1 - COPIES
+    ):
         loss = network.loss(batch)
         network.zero_grad()
         loss.backward()

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import requests
+
 from tests.nano_model.questions import CHAT, G41_BODY, Question, questions, tools
 
 Reply = dict[str, Any]
