@@ -63,10 +63,13 @@ def numbers() -> set[int]:
     return {encode(f"{number:0{width}d}")[0] for width in (1, 2, 3) for number in range(10**width)}
 
 
-def place_starts() -> set[int]:
-    """First tokens of the names of places, as they stand in a question."""
-    names = [name for place, ways in phrases()["places"].items() for name in (place, *ways)]
-    return {encode(f"{blank}{name}")[0] for name in names for blank in ("", " ")} - set(encode(" "))
+def place_starts() -> list[set[int]]:
+    """For each place the first tokens of its names, as they stand in a question and in a call."""
+    blank = set(encode(" "))
+    return [
+        {encode(f"{before}{name}")[0] for name in (place, *ways) for before in ("", " ")} - blank
+        for place, ways in phrases()["places"].items()
+    ]
 
 
 def batches(written: list[Step], ids: list[int]) -> Iterator[Batch]:

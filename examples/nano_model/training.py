@@ -33,9 +33,10 @@ def train() -> tuple[Network, list[int]]:
     written = write(STEPS, SEED)
     ids = vocabulary(written)
     network = Network(SHAPE, len(ids) + 1)
+    places = place_starts()
     kinds = [
         [place for place, token in enumerate(ids, start=1) if token in kind]
-        for kind in (numbers(), place_starts())
+        for kind in (numbers(), set().union(*places), *places)
     ]
     lay_out(network, kinds)
     optimizers = _optimizers(network)
