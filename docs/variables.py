@@ -33,6 +33,7 @@ def rows(role: str) -> list[str]:
             if option.get("required")
             else f"`{yaml.safe_dump(defaults[name], default_flow_style=True).splitlines()[0]}`"
         )
+        meaning = re.sub(r"C\((.+?)\)", r"`\1`", " ".join(option["description"].split()))
         lines.append(f"| `{name}` | {option['type']} | {default} | {meaning} |\n")
     return lines
 
