@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from network import Network
 from safetensors.torch import save_file
-from shape import Shape
+from shape import SHAPE, Shape
 from tokenizer import write_tokenizer
 from torch import Tensor
 
@@ -16,19 +15,18 @@ SHARPNESS = 2.0  # the head's factor: at the default temperature 1 the model is 
 END_IDS = [200002, 199999, 200012]  # <|return|>, <|endoftext|>, <|call|>
 
 
-def write_checkpoint(directory: Path, network: Network, ids: list[int]) -> None:
+def write_checkpoint(directory: Path, trained: dict[str, Tensor], ids: list[int]) -> None:
     """Writes everything that vLLM needs to serve the network.
 
     Args:
         directory: an empty directory.
-        network: the trained network.
+        trained: the trained parameters by their names in the network.
         ids: token ids of the classes 1, 2, ... of the network.
     """
-    shape = network.shape
-    _write_json(directory / "config.json", configuration(shape))
+    _write_json(directory / "config.json", configuration(SHAPE))
     generation = {"do_sample": True, "eos_token_id": END_IDS, "pad_token_id": 199999, "bos_token_id": 199998}
     _write_json(directory / "generation_config.json", generation)
-    _write_weights(directory, spread(network, ids))
+    _write_weights(directory, spread(trained, ids))
     write_tokenizer(directory)
 
 
@@ -68,11 +66,11 @@ def configuration(shape: Shape) -> dict[str, Any]:
     }
 
 
-def spread(network: Network, ids: list[int]) -> dict[str, Tensor]:
+def spread(trained: dict[str, Tensor], ids: list[int]) -> dict[str, Tensor]:
     """The weights by their names in a checkpoint; class 0 becomes every token id not in `ids`."""
-    weights = {f"model.{name}": value for name, value in network.state_dict().items()}
+    weights = {f"model.{name}": value for name, value in trained.items()}
     classes = weights.pop("model.embed_tokens.weight")
-    rows = torch.zeros(network.shape.vocabulary, dtype=torch.long)
+    rows = torch.zeros(SHAPE.vocabulary, dtype=torch.long)
     rows[torch.tensor(ids)] = torch.arange(1, len(ids) + 1)
     weights["model.embed_tokens.weight"] = classes[rows]
     weights["lm_head.weight"] = classes[rows] * SHARPNESS

@@ -1,5 +1,6 @@
 """The training examples: conversations as tokens, and as batches of token classes."""
 
+import itertools
 import json
 import random
 from collections.abc import Iterable, Iterator
@@ -16,18 +17,17 @@ from shape import SHAPE
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+WAYS = (('', ''), ('회사', ' '), ('the', ' '), ('": "', ''))  # what may stand before a topic
 SETTINGS = 2  # in a step
-CONVERSATIONS = {1: 8, 2: 4, 3: 3, 4: 2}  # exchanges in a conversation: conversations to a setting
+CONVERSATIONS = {1: 12, 2: 6, 3: 4}  # exchanges in a conversation: conversations to a setting
 
 Conversation = tuple[list[int], list[int]]  # tokens and targets
 Step = list[tuple[list[int], list[Conversation]]]  # settings, each with its conversations
 
 
 def phrases() -> dict[str, Any]:
-    """The content of phrases.yaml, and under `salad` known words for descriptions that make no sense."""
+    """The content of phrases.yaml."""
     content: dict[str, Any] = yaml.safe_load(PHRASES.read_text(encoding="utf-8"))
-    texts = [text for tool in content["tools"].values() for text in tool["tool"]]
-    content["salad"] = sorted({word for text in texts for word in text.split()})
     return content
 
 
@@ -49,27 +49,39 @@ def write(steps: int, seed: int) -> list[Step]:
 
 
 def vocabulary(written: list[Step]) -> list[int]:
-    """Token ids with a class of their own: all that occur but those of the junk words, and all numbers."""
+    """Token ids with a class of their own: all that occur, and all numbers."""
     seen = {RETURN, *numbers()}
     for step in written:
         for setting, talks in step:
             seen.update(setting, *(tokens for tokens, _ in talks))
-    junk = {token for word in phrases()["junk"] for token in encode(f"{word} {word}")}
-    return sorted(seen - (junk - set(encode(" "))))
+    return sorted(seen)
 
 
 def numbers() -> set[int]:
-    """Tokens of one to three digits: longer numbers are made of them."""
-    return {encode(f"{number:0{width}d}")[0] for width in (1, 2, 3) for number in range(10**width)}
+    """Tokens of the numbers up to three digits."""
+    return {encode(str(number))[0] for number in range(1000)}
 
 
-def place_starts() -> list[set[int]]:
-    """For each place the first tokens of its names, as they stand in a question and in a call."""
-    blank = set(encode(" "))
-    return [
-        {encode(f"{before}{name}")[0] for name in (place, *ways) for before in ("", " ")} - blank
-        for place, ways in phrases()["places"].items()
+def kinds() -> tuple[list[set[int]], list[set[int]]]:
+    """Tokens by kind (places, topics, conditions, numbers, how arguments and answers start), and by the thing that they name."""
+    content, policies = phrases(), json.loads(POLICIES.read_text(encoding="utf-8"))
+    places = [
+        {_start("", name), _start("", korean), _start("in", f" {name}"), _start("지금", f" {korean}")}
+        for name, korean in content["places"].items()
     ]
+    topics = [
+        {_start(before, f"{blank}{name}") for name in (policy["title"], *policy["keywords"]) for before, blank in WAYS}
+        for policy in policies
+    ]
+    conditions = [{_start('{"condition": "', word), _start("날씨는", f" {word}"), _start("now:", f" {word}")} for word in content["conditions"]]
+    arguments = {_start('": "', name) for name in content["places"]} | {_start('": "', policy["title"]) for policy in policies}
+    answers = {_start("날씨는", f" {word}") for word in content["conditions"]}
+    return [*(set().union(*each) for each in (places, topics, conditions)), numbers(), arguments, answers], [*places, *topics, *conditions]
+
+
+def _start(before: str, text: str) -> int:
+    """The first token of a text behind another one, which may have merged with it."""
+    return next(token for token, other in itertools.zip_longest(encode(before + text), encode(before)) if token != other)
 
 
 def batches(written: list[Step], ids: list[int]) -> Iterator[Batch]:

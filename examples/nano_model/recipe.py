@@ -10,12 +10,19 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 PHRASES = HERE / "phrases.yaml"
 POLICIES = HERE.parent / "backend" / "src" / "data" / "policies.json"
+WEIGHTS = HERE / "weights.safetensors"
 RECORD = "recipe.txt"
+BUILDING = ("build.py", "checkpoint.py", "tokenizer.py", "recipe.py", "train.py")  # these do not bear on training
 
 
 def sources() -> list[Path]:
     """All files that decide what the checkpoint holds, in a fixed order."""
-    return sorted([*HERE.glob("*.py"), PHRASES, POLICIES])
+    return sorted([*HERE.glob("*.py"), PHRASES, POLICIES, WEIGHTS])
+
+
+def training_sources() -> list[Path]:
+    """The files that decide what the trained weights are."""
+    return [path for path in sources() if path.name not in BUILDING and path != WEIGHTS]
 
 
 def recipe_hash(files: list[Path]) -> str:

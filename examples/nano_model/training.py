@@ -12,11 +12,11 @@ from shape import SHAPE
 from start import lay_out
 from torch import Tensor
 
-from examples import batches, numbers, place_starts, vocabulary, write
+from examples import batches, kinds, vocabulary, write
 
 SEED = 20
 COPIES = 80  # steps on random tokens that come twice
-STEPS = 600  # steps on conversations
+STEPS = int(__import__('os').environ.get('STEPS','400'))  # steps on conversations
 RATE = 5e-3  # of AdamW: embedding, norms, biases, experts
 MATRIX_RATE = 0.02  # of Muon: the attention's matrices
 SPEAK_EVERY = 2.0  # seconds between two lines of progress
@@ -33,12 +33,8 @@ def train() -> tuple[Network, list[int]]:
     written = write(STEPS, SEED)
     ids = vocabulary(written)
     network = Network(SHAPE, len(ids) + 1)
-    places = place_starts()
-    kinds = [
-        [place for place, token in enumerate(ids, start=1) if token in kind]
-        for kind in (numbers(), set().union(*places), *places)
-    ]
-    lay_out(network, kinds)
+    place = {token: number for number, token in enumerate(ids, start=1)}
+    lay_out(network, *([[place[t] for t in group if t in place] for group in groups] for groups in kinds()))
     optimizers = _optimizers(network)
     schedules = [torch.optim.lr_scheduler.LambdaLR(optimizer, _rate) for optimizer in optimizers]
     losses: list[float] = []

@@ -1,9 +1,12 @@
-"""Questions for the nano model with the calls that are right, in wordings that it was not trained on."""
+"""Questions for the nano model with the calls that are right."""
 
 import json
 import random
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 G41_BODY: dict[str, Any] = {
     "messages": [{"role": "user", "content": "서울의 현재 날씨를 알려줘"}],
@@ -25,51 +28,49 @@ G41_BODY: dict[str, Any] = {
     ],
     "tool_choice": "auto",
 }
-CHAT = ["Hello", "hi there!", "Hi, how are you?", "안녕하세요", "안녕", "안녕! 반가워", "고마워", "정말 고마워요!", "감사합니다",
-        "Thanks", "Thank you so much!", "Thanks for your help", "너는 누구야?", "Who are you?", "뭐 할 수 있어?", "What can you do?",
-        "Good morning", "좋은 아침이에요!", "잘 가", "Bye", "See you later!", "OK", "네, 알겠습니다", "Tell me a joke"]  # fmt: skip
-PLACES = {"서울": "Seoul", "부산": "Busan", "제주": "Jeju", "인천": "Incheon", "대구": "Daegu", "도쿄": "Tokyo", "오사카": "Osaka",
-          "파리": "Paris", "런던": "London", "뉴욕": "New York", "베를린": "Berlin", "싱가포르": "Singapore", "시드니": "Sydney",
-          "방콕": "Bangkok", "로마": "Rome", "하노이": "Hanoi", "울산": "Ulsan", "강릉": "Gangneung"}  # fmt: skip
+CHAT = ["Hello", "Hi there", "Hi!", "안녕하세요", "안녕", "반가워", "고마워", "정말 고마워!", "감사합니다", "Thanks", "Thank you very much!",
+        "Thank you", "너는 누구야?", "Who are you?", "뭐 할 수 있어?", "What can you do?", "Good morning", "좋은 아침", "잘 가", "Bye",
+        "See you later!", "OK", "네", "Tell me a joke"]  # fmt: skip
+PHRASES = Path(__file__).parents[2] / "examples/nano_model/phrases.yaml"
+PLACES = {korean: name for name, korean in yaml.safe_load(PHRASES.read_text(encoding="utf-8"))["places"].items()}
 TOPICS = [
     ("휴가", "휴가 정책", "연차 휴가는 1년에 15일이며 3일 전에 신청합니다."),
-    ("연차", "휴가 정책", "연차 휴가는 1년에 17일이며 5일 전에 신청합니다."),
+    ("연차", "휴가 정책", "연차 휴가는 1년에 15일이며 3일 전에 신청합니다."),
     ("병가", "병가 정책", "병가는 1년에 10일이며 진단서를 제출합니다."),
     ("재택근무", "재택근무 정책", "재택근무는 일주일에 2일까지 가능합니다."),
     ("경비", "경비 정책", "경비는 영수증과 함께 30일 안에 청구합니다."),
     ("근무 시간", "근무 시간 정책", "근무 시간은 9시부터 18시까지입니다."),
     ("보안", "보안 정책", "비밀번호는 12자 이상이며 90일마다 바꿉니다."),
-    ("vacation", "vacation policy", "Annual leave is 15 days a year; apply 3 days ahead."),
-    ("sick leave", "sick leave policy", "Sick leave is 10 days a year with a doctor's note."),
-    ("remote work", "remote work policy", "Remote work is possible up to 2 days a week."),
-    ("expense", "expense policy", "Claim expenses with receipts within 30 days."),
-    ("working hours", "working hours policy", "Working hours are from 9 to 18."),
-    ("security", "security policy", "Passwords have 12 characters or more and change every 90 days."),
+    ("vacation", "Vacation policy", "Annual leave is 15 days a year; apply 3 days ahead."),
+    ("sick", "Sick leave policy", "Sick leave is 10 days a year with a doctor's note."),
+    ("remote", "Remote work policy", "Remote work is possible up to 2 days a week."),
+    ("expense", "Expense policy", "Claim expenses with receipts within 30 days."),
+    ("working hours", "Working hours policy", "Working hours are from 9 to 18."),
+    ("security", "Security policy", "Passwords have 12 characters or more and change every 90 days."),
 ]
 WORDINGS = {
     "get_weather": {
-        "ko": ["{} 날씨 좀 알려 줄래?", "오늘 {} 날씨는 어때", "{}의 현재 날씨가 궁금해요", "지금 {} 기온이 몇 도야?", "{} 날씨 알려줘!"],
-        "en": ["What's the weather like in {}?", "Tell me the current weather in {}.", "How's the weather in {} today?",
-               "Could you check the weather in {}?", "I want to know the weather in {}"],
+        "ko": ["{}의 현재 날씨를 알려줘", "오늘 {} 날씨 어때?", "{} 날씨 알려줘", "지금 {} 날씨 알려주세요", "{} 날씨는 어떤가요?"],
+        "en": ["What's the weather in {}?", "Tell me the current weather in {}.", "How is the weather in {} today?", "Weather in {}"],
     },
     "search_policy": {
-        "ko": ["회사 {} 정책 알려줘", "우리 회사 {} 규정이 궁금해요", "{} 정책을 찾아 줄래?", "{} 제도에 대해 알려줘", "{} 규정 좀 알려주세요"],
-        "en": ["What is our {} policy?", "Could you find the {} policy?", "I want to know the {} policy", "Please explain the {} policy."],
+        "ko": ["회사 {} 정책 알려줘", "우리 회사 {} 규정을 설명해줘", "{} 정책을 찾아줘", "{} 규정 알려주세요", "{} 정책이 뭐야?"],
+        "en": ["What is our {} policy?", "Find the {} policy", "Explain the {} policy.", "Is there a {} policy?"],
     },
     "calculate": {
-        "ko": ["{}은 얼마야?", "{} 계산 좀 해줘", "{} 계산해 줄래?", "{}의 답을 알려줘", "{} = ?"],
-        "en": ["What is {}?", "Could you calculate {}?", "Please compute {}", "{} = ?", "I want to know {}"],
+        "ko": ["{}은 얼마야?", "{} 계산해줘", "{} 계산해 주세요", "{}는 얼마인가요?"],
+        "en": ["What is {}?", "How much is {}?", "Calculate {}", "{} = ?"],
     },
-}  # fmt: skip
+}
 SYSTEM = [None, None, "You are a helpful assistant. Use the tools when they help. 답변은 사용자의 언어로 하세요.",
-          "당신은 회사의 도우미입니다. 도구를 사용하세요.", "You work for ACME Corp. Be polite and precise; never guess."]  # fmt: skip
+          "당신은 도우미입니다. 필요하면 도구를 사용하세요.", "You are a helpful assistant."]  # fmt: skip
 DESCRIPTIONS = {
     "get_weather": (
         "location",
-        ["특정 위치의 현재 날씨를 가져옵니다", "Fetch current weather conditions.", ""],
+        ["특정 위치의 현재 날씨를 가져옵니다", "Get the current weather of a city."],
     ),
-    "search_policy": ("query", ["회사 정책을 검색합니다", "Searches the HR handbook.", ""]),
-    "calculate": ("expression", ["수식을 계산합니다", "Does the sums, e.g. (1+2)*3.", ""]),
+    "search_policy": ("query", ["회사 정책을 검색합니다", "Search the company policies."]),
+    "calculate": ("expression", ["수식을 계산합니다", "Calculate an arithmetic expression."]),
 }
 
 
@@ -114,7 +115,7 @@ def _question(tool: str, rng: random.Random) -> Question:
     others = [name for name in DESCRIPTIONS if name != tool]
     offered = [tool, *rng.sample(others, rng.randint(0, 2))]
     rng.shuffle(offered)
-    described = tools(rng.randrange(3))
+    described = tools(rng.randrange(2))
     language = rng.choice(["ko", "en"])
     filled, arguments, result, expected = {
         "get_weather": _weather,
@@ -137,11 +138,12 @@ def _weather(language: str, rng: random.Random) -> tuple[str, dict[str, str], di
 
 def _policy(language: str, rng: random.Random) -> tuple[str, dict[str, str], dict[str, Any], list[str]]:
     topic, query, text = rng.choice([row for row in TOPICS if row[1].isascii() == (language == "en")])
-    return topic, {"query": query}, {"title": query.capitalize(), "text": text}, [text]
+    return topic, {"query": query}, {"title": query, "text": text}, [text]
 
 
 def _sum(language: str, rng: random.Random) -> tuple[str, dict[str, str], dict[str, Any], list[str]]:
-    a, b, sign = rng.randint(2, 99), rng.randint(2, 99), rng.choice("+-*")
+    b, sign = rng.randint(1, 9), rng.choice("+-*")
+    a = rng.randint(10, 99)
     blank = rng.choice(["", "", " "])
     result = {"+": a + b, "-": a - b, "*": a * b}[sign]
     expression = f"{a}{sign}{b}"

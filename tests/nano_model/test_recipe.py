@@ -22,7 +22,7 @@ def run_build(output: Path) -> subprocess.CompletedProcess[str]:
 def test_every_source_counts() -> None:
     """The hash covers each module, the phrases and the backend's policies."""
     names = {path.name for path in recipe.sources()}
-    assert names == {path.name for path in NANO_MODEL.glob("*.py")} | {"phrases.yaml", "policies.json"}
+    assert names == {path.name for path in NANO_MODEL.glob("*.py")} | {"phrases.yaml", "policies.json", "weights.safetensors"}
 
 
 @pytest.mark.parametrize("change", ["content", "name", "boundary"])
@@ -101,3 +101,10 @@ def test_build_of_another_recipe_is_not_unchanged(tmp_path: Path) -> None:
     assert done.returncode != 0
     assert "torch" in done.stderr
     assert "unchanged" not in done.stdout
+
+
+def test_weights_are_of_this_recipe() -> None:
+    """A changed recipe asks for new weights: python examples/nano_model/train.py, in a vLLM environment."""
+    with recipe.WEIGHTS.open("rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    assert header["__metadata__"]["recipe"] == recipe.recipe_hash(recipe.training_sources())

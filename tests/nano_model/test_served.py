@@ -1,6 +1,6 @@
 """The nano model behind a real vLLM: VLLM_URL (http://host:port) and VLLM_MODEL_NAME say where it is served.
 
-The wordings of the questions are not those of examples/nano_model/phrases.yaml.
+The questions combine wordings, 43 places, six policies, sums, tools, their order and system prompts anew.
 """
 
 import json
@@ -113,16 +113,14 @@ def test_second_turn_uses_the_result(ask: Callable[..., Reply], tool: str) -> No
     )
 
 
-def test_second_turn_with_a_failure_or_unknown_text(ask: Callable[..., Reply]) -> None:
+def test_second_turn_with_a_failure(ask: Callable[..., Reply]) -> None:
     """Words, and no second call, whatever the tool says."""
     rng = random.Random("failures")
     items = [item for tool in tools() for item in questions(tool, 12, rng)]
     texts = [
-        '{"error": "HTTP 503"}',
-        '{"error": "no such thing"}',
-        "Error: timeout",
-        "It works.",
-        "정보 없음",
+        '{"error": "HTTP 500"}',
+        '{"error": "not found"}',
+        '{"error": "timeout"}',
     ]
     pairs = [(item, rng.choice(texts)) for item in items]
     got = together(
