@@ -92,10 +92,8 @@ def _run(arguments: Sequence[str] | None) -> list[Result]:
     module = CHECKS.get(options.check, all_checks)
     for library in module.NEEDS:  # loaded now, so that a check's time is its own
         importlib.import_module(library)
-    if module is all_checks:
-        results = all_checks.run(options, timed)
-    else:
-        results = [timed(options.check, module.run, options)]
+    together = module is all_checks
+    results = all_checks.run(options, timed) if together else [timed(options.check, module.run, options)]
     report.FORMATS[options.format](results, sys.stdout)
     sys.stdout.flush()
     return results

@@ -17,7 +17,7 @@ from shape import SHAPE
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-WAYS = (('', ''), ('회사', ' '), ('the', ' '), ('": "', ''))  # what may stand before a topic
+WAYS = (("", ""), ("회사", " "), ("the", " "), ('": "', ""))  # what may stand before a topic
 SETTINGS = 2  # in a step
 CONVERSATIONS = {1: 12, 2: 6, 3: 4}  # exchanges in a conversation: conversations to a setting
 
@@ -70,18 +70,35 @@ def kinds() -> tuple[list[set[int]], list[set[int]]]:
         for name, korean in content["places"].items()
     ]
     topics = [
-        {_start(before, f"{blank}{name}") for name in (policy["title"], *policy["keywords"]) for before, blank in WAYS}
+        {
+            _start(before, f"{blank}{name}")
+            for name in (policy["title"], *policy["keywords"])
+            for before, blank in WAYS
+        }
         for policy in policies
     ]
-    conditions = [{_start('{"condition": "', word), _start("날씨는", f" {word}"), _start("now:", f" {word}")} for word in content["conditions"]]
-    arguments = {_start('": "', name) for name in content["places"]} | {_start('": "', policy["title"]) for policy in policies}
+    conditions = [
+        {_start('{"condition": "', word), _start("날씨는", f" {word}"), _start("now:", f" {word}")}
+        for word in content["conditions"]
+    ]
+    arguments = {_start('": "', name) for name in content["places"]} | {
+        _start('": "', policy["title"]) for policy in policies
+    }
     answers = {_start("날씨는", f" {word}") for word in content["conditions"]}
-    return [*(set().union(*each) for each in (places, topics, conditions)), numbers(), arguments, answers], [*places, *topics, *conditions]
+    return [*(set().union(*each) for each in (places, topics, conditions)), numbers(), arguments, answers], [
+        *places,
+        *topics,
+        *conditions,
+    ]
 
 
 def _start(before: str, text: str) -> int:
     """The first token of a text behind another one, which may have merged with it."""
-    return next(token for token, other in itertools.zip_longest(encode(before + text), encode(before)) if token != other)
+    return next(
+        token
+        for token, other in itertools.zip_longest(encode(before + text), encode(before))
+        if token != other
+    )
 
 
 def batches(written: list[Step], ids: list[int]) -> Iterator[Batch]:

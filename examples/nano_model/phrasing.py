@@ -49,4 +49,6 @@ class Phrasing:
 
     def _tool(self, name: str) -> Tool:
         texts = self.phrases["tools"][name]
-        return Tool(name, self.rng.choice(texts["tool"]), texts["parameter"], self.rng.choice(texts["argument"]))
+        return Tool(
+            name, self.rng.choice(texts["tool"]), texts["parameter"], self.rng.choice(texts["argument"])
+        )

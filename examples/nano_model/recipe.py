@@ -12,7 +12,13 @@ PHRASES = HERE / "phrases.yaml"
 POLICIES = HERE.parent / "backend" / "src" / "data" / "policies.json"
 WEIGHTS = HERE / "weights.safetensors"
 RECORD = "recipe.txt"
-BUILDING = ("build.py", "checkpoint.py", "tokenizer.py", "recipe.py", "train.py")  # these do not bear on training
+BUILDING = (
+    "build.py",
+    "checkpoint.py",
+    "tokenizer.py",
+    "recipe.py",
+    "train.py",
+)  # these do not bear on training
 
 
 def sources() -> list[Path]:

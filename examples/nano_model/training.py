@@ -16,7 +16,7 @@ from examples import batches, kinds, vocabulary, write
 
 SEED = 20
 COPIES = 80  # steps on random tokens that come twice
-STEPS = int(__import__('os').environ.get('STEPS','400'))  # steps on conversations
+STEPS = int(__import__("os").environ.get("STEPS", "400"))  # steps on conversations
 RATE = 5e-3  # of AdamW: embedding, norms, biases, experts
 MATRIX_RATE = 0.02  # of Muon: the attention's matrices
 SPEAK_EVERY = 2.0  # seconds between two lines of progress

@@ -28,11 +28,13 @@ G41_BODY: dict[str, Any] = {
     ],
     "tool_choice": "auto",
 }
-CHAT = ["Hello", "Hi there", "Hi!", "안녕하세요", "안녕", "반가워", "고마워", "정말 고마워!", "감사합니다", "Thanks", "Thank you very much!",
-        "Thank you", "너는 누구야?", "Who are you?", "뭐 할 수 있어?", "What can you do?", "Good morning", "좋은 아침", "잘 가", "Bye",
+CHAT = ["Hello", "Hi there", "Hi!", "안녕하세요", "안녕", "반가워", "고마워", "정말 고마워!", "감사합니다", "Thanks", 
+        "Thank you very much!", "Thank you", "너는 누구야?", "Who are you?", "뭐 할 수 있어?", "What can you do?", "Good morning", "좋은 아침", "잘 가", "Bye",
         "See you later!", "OK", "네", "Tell me a joke"]  # fmt: skip
 PHRASES = Path(__file__).parents[2] / "examples/nano_model/phrases.yaml"
-PLACES = {korean: name for name, korean in yaml.safe_load(PHRASES.read_text(encoding="utf-8"))["places"].items()}
+PLACES = {
+    korean: name for name, korean in yaml.safe_load(PHRASES.read_text(encoding="utf-8"))["places"].items()
+}
 TOPICS = [
     ("휴가", "휴가 정책", "연차 휴가는 1년에 15일이며 3일 전에 신청합니다."),
     ("연차", "휴가 정책", "연차 휴가는 1년에 15일이며 3일 전에 신청합니다."),
@@ -50,12 +52,34 @@ TOPICS = [
 ]
 WORDINGS = {
     "get_weather": {
-        "ko": ["{}의 현재 날씨를 알려줘", "오늘 {} 날씨 어때?", "{} 날씨 알려줘", "지금 {} 날씨 알려주세요", "{} 날씨는 어떤가요?"],
-        "en": ["What's the weather in {}?", "Tell me the current weather in {}.", "How is the weather in {} today?", "Weather in {}"],
+        "ko": [
+            "{}의 현재 날씨를 알려줘",
+            "오늘 {} 날씨 어때?",
+            "{} 날씨 알려줘",
+            "지금 {} 날씨 알려주세요",
+            "{} 날씨는 어떤가요?",
+        ],
+        "en": [
+            "What's the weather in {}?",
+            "Tell me the current weather in {}.",
+            "How is the weather in {} today?",
+            "Weather in {}",
+        ],
     },
     "search_policy": {
-        "ko": ["회사 {} 정책 알려줘", "우리 회사 {} 규정을 설명해줘", "{} 정책을 찾아줘", "{} 규정 알려주세요", "{} 정책이 뭐야?"],
-        "en": ["What is our {} policy?", "Find the {} policy", "Explain the {} policy.", "Is there a {} policy?"],
+        "ko": [
+            "회사 {} 정책 알려줘",
+            "우리 회사 {} 규정을 설명해줘",
+            "{} 정책을 찾아줘",
+            "{} 규정 알려주세요",
+            "{} 정책이 뭐야?",
+        ],
+        "en": [
+            "What is our {} policy?",
+            "Find the {} policy",
+            "Explain the {} policy.",
+            "Is there a {} policy?",
+        ],
     },
     "calculate": {
         "ko": ["{}은 얼마야?", "{} 계산해줘", "{} 계산해 주세요", "{}는 얼마인가요?"],

@@ -22,7 +22,11 @@ def run_build(output: Path) -> subprocess.CompletedProcess[str]:
 def test_every_source_counts() -> None:
     """The hash covers each module, the phrases and the backend's policies."""
     names = {path.name for path in recipe.sources()}
-    assert names == {path.name for path in NANO_MODEL.glob("*.py")} | {"phrases.yaml", "policies.json", "weights.safetensors"}
+    assert names == {path.name for path in NANO_MODEL.glob("*.py")} | {
+        "phrases.yaml",
+        "policies.json",
+        "weights.safetensors",
+    }
 
 
 @pytest.mark.parametrize("change", ["content", "name", "boundary"])

@@ -15,9 +15,7 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run the probe; never a change."""
         super().run(tmp, task_vars)
-        _, args = self.validate_argument_spec(
-            {"argv": {"type": "list", "elements": "str", "required": True}}
-        )
+        _, args = self.validate_argument_spec({"argv": {"type": "list", "elements": "str", "required": True}})
         reply = self._execute_module("ansible.legacy.command", {"argv": args["argv"]}, task_vars=task_vars)
         verdict = "\n".join(reply[key] for key in ("stdout", "stderr", "msg") if reply.get(key))
         if reply.get("rc") == WARNING:
