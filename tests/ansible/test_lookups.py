@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from ansible.errors import AnsibleLookupError
-from playbooks import REPOSITORY
+from plugins import load
 
-
-def load(name: str) -> ModuleType:
-    """Load a plugin of ours as a module."""
-    path = REPOSITORY / "ansible/plugins/lookup" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-content_id = load("content_id").content_id
-cpu_groups = load("cpu_groups").cpu_groups
+content_id = load("lookup/content_id").content_id
+cpu_groups = load("lookup/cpu_groups").cpu_groups
 
 
 def test_id_is_of_the_content_not_of_the_place(tmp_path: Path) -> None:

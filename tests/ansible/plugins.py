@@ -1,0 +1,19 @@
+"""Load a plugin of ours as a module: Ansible keeps them out of packages."""
+
+from __future__ import annotations
+
+import importlib.util
+from types import ModuleType
+
+from playbooks import REPOSITORY
+
+
+def load(name: str) -> ModuleType:
+    """Load ``ansible/plugins/NAME.py``."""
+    spec = importlib.util.spec_from_file_location(
+        name.replace("/", "_"), REPOSITORY / f"ansible/plugins/{name}.py"
+    )
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,68 @@
+"""The modules: which Python and which torch, and what a host offers."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from plugins import load
+
+pick_python = load("modules/pick_python")
+inspect_host = load("modules/inspect_host")
+UV = str(Path(sys.executable).with_name("uv"))
+NAME = "vllm_deploy_test_wheel"
+
+
+@pytest.fixture
+def requirement(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A requirement with its hash, whose only wheel lies in the find-links of this machine; no index is asked."""
+    wheel = tmp_path / f"{NAME}-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr(
+            f"{NAME}-1.0.dist-info/METADATA", f"Metadata-Version: 2.1\nName: {NAME}\nVersion: 1.0\n"
+        )
+        archive.writestr(
+            f"{NAME}-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        archive.writestr(f"{NAME}-1.0.dist-info/RECORD", "")
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("UV_FIND_LINKS", str(tmp_path))
+    return f"{NAME}==1.0 --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n"
+
+
+def test_build_in_find_links_is_taken(requirement: str) -> None:
+    choice = pick_python.choose(UV, [sys.executable], requirement)
+    assert choice == {"python": sys.executable, "torch": "cpu", "options": []}
+
+
+def test_build_that_is_nowhere_leaves_the_index(requirement: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UV_FIND_LINKS", "")
+    choice = pick_python.choose(UV, [sys.executable], requirement)
+    assert choice == {"python": sys.executable, "torch": "index", "options": []}
+
+
+def test_interpreters_have_headers_and_are_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shim = tmp_path / "python3.13"
+    shim.write_text("#!/bin/sh\nexit 127\n")
+    shim.chmod(0o755)
+    name = f"python3.{sys.version_info.minor}"
+    if not (tmp_path / name).exists():
+        (tmp_path / name).symlink_to(Path(sys.executable).resolve())
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = inspect_host.pythons()
+    expected = [] if sys.version_info.minor == 13 else [str(tmp_path / name)]
+    assert [each["path"] for each in found] == expected
+
+
+def test_disk_of_a_directory_that_is_not_there_yet(tmp_path: Path) -> None:
+    assert 0 < inspect_host.disk_free(tmp_path / "not/yet") <= os.statvfs(tmp_path).f_bavail * 4096 * 1.01
+
+
+def test_missing_library() -> None:
+    assert inspect_host.loads("libc.so.6")
+    assert not inspect_host.loads("libnotthere.so.9")
