@@ -28,8 +28,8 @@ G41_BODY: dict[str, Any] = {
     ],
     "tool_choice": "auto",
 }
-CHAT = """Hello|Hi there|Hi!|안녕하세요|안녕|반가워|고마워|정말 고마워!|감사합니다|Thanks|Thank you very much!|Thank you|너는 누구야?|Who are you?|
-뭐 할 수 있어?|What can you do?|Good morning|좋은 아침|잘 가|Bye|See you later!|OK|네|Tell me a joke""".replace(
+CHAT = """Hello|Hi there|Hi!|안녕하세요|안녕|반가워|고마워|정말 고마워!|감사합니다|Thanks|Thank you very much!|Thank you|너는 누구야?|
+Who are you?|뭐 할 수 있어?|What can you do?|Good morning|좋은 아침|잘 가|Bye|See you later!|OK|네|Tell me a joke""".replace(
     "\n", ""
 ).split("|")
 PHRASES = Path(__file__).parents[2] / "examples/nano_model/phrases.yaml"
