@@ -9,7 +9,7 @@ from messages import Message
 from phrasing import Phrasing
 
 TOOLS = {"weather": "get_weather", "policy": "search_policy", "calculation": "calculate"}  # needs
-KINDS = {"weather": 40, "policy": 20, "calculation": 25, "talk": 15}  # out of 100 questions
+KINDS = {"weather": 35, "policy": 18, "calculation": 32, "talk": 15}  # out of 100 questions
 LARGEST = 999  # a number of up to three digits is one token
 
 
