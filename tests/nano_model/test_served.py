@@ -47,7 +47,11 @@ def call_of(choice: Reply) -> tuple[str, Any]:
     calls = choice["message"].get("tool_calls") or []
     if len(calls) != 1 or choice["finish_reason"] != "tool_calls" or choice["message"]["content"]:
         return "", f"{choice['finish_reason']}, {len(calls)} calls, content {choice['message']['content']!r}"
-    return calls[0]["function"]["name"], json.loads(calls[0]["function"]["arguments"])
+    function = calls[0]["function"]
+    try:
+        return function["name"], json.loads(function["arguments"])
+    except ValueError:
+        return "", f"arguments {function['arguments']!r}"
 
 
 def spoken(choice: Reply) -> str:
