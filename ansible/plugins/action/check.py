@@ -19,5 +19,5 @@ class ActionModule(ActionBase):
         reply = self._execute_module("ansible.legacy.command", {"argv": args["argv"]}, task_vars=task_vars)
         verdict = "\n".join(reply[key] for key in ("stdout", "stderr", "msg") if reply.get(key))
         if reply.get("rc") == WARNING:
-            return {"changed": False, "warnings": [verdict]}
-        return {"changed": False, "failed": reply.get("rc") != 0, "msg": verdict}
+            return {"changed": False, "verdict": verdict, "warnings": [verdict]}
+        return {"changed": False, "verdict": verdict, "failed": reply.get("rc") != 0, "msg": verdict}

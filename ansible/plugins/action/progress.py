@@ -11,6 +11,7 @@ import copy
 import shlex
 import threading
 import time
+import uuid
 from typing import Any
 
 from ansible.utils.display import Display
@@ -26,13 +27,16 @@ SPEC = {
 EVERY = 2.0  # seconds
 WATCH = """
 log=$1; shift
-touch "$log.alive"
+mkdir -p "${log%/*}"; touch "$log" "$log.alive"
 "$@" 2>"$log" & command=$!
 while kill -0 $command 2>/dev/null; do
-    sleep 0.3
+    sleep 0.1
     [ -n "$(find "$log.alive" -mmin -0.5 2>/dev/null)" ] || kill $command
 done
-wait $command
+wait $command; rc=$?
+[ $rc -eq 0 ] || tail -n 40 "$log" >&2
+rm -f "$log" "$log.alive"
+exit $rc
 """
 
 
@@ -68,7 +72,8 @@ class ActionModule(ActionBase):
         """Run the command, follow it, and return what the command module returned."""
         super().run(tmp, task_vars)
         _, args = self.validate_argument_spec(SPEC)
-        path = self._connection._shell.join_path(self._make_tmp_path(), "progress")
+        folder = self._remote_expand_user(self.get_shell_option("remote_tmp"))
+        path = f"{folder}/progress-{uuid.uuid4().hex}"
         command = {
             "argv": ["sh", "-c", WATCH, "sh", path, *args["argv"]],
             "chdir": args["chdir"],
@@ -84,9 +89,6 @@ class ActionModule(ActionBase):
             follower.done.set()
             follower.join(timeout=10)
         if result.get("rc"):
-            tail = self._low_level_execute_command(f"tail -n 40 {shlex.quote(path)}")
-            result["msg"] = "\n".join(
-                part.strip() for part in (result["stdout"], tail["stdout"]) if part.strip()
-            )
-        self._remove_tmp_path(self._connection._shell.tmpdir)
-        return result
+            said = (result["stdout"].strip(), result.pop("stderr", "").strip())
+            result["msg"] = "\n".join(part for part in said if part)
+        return result | {"cmd": args["argv"]}

@@ -24,6 +24,8 @@ options:
     required: true
 """
 RETURN = """
+directories: {description: The directories in it., type: list, returned: always}
+complete: {description: What is installed and copied there to its end., type: list, returned: always}
 memory_gib: {description: MemAvailable in GiB., type: float, returned: always}
 disk_gib: {description: Free space in GiB where the directory is or will be., type: float, returned: always}
 compiler: {description: Path of g++ or empty., type: str, returned: always}
@@ -51,6 +53,16 @@ def disk_free(directory: Path) -> int:
     while not directory.exists():
         directory = directory.parent
     return shutil.disk_usage(directory).free
+
+
+def complete(directory: Path) -> list[str]:
+    """Return the environments and folders that earlier runs brought to their end; each has a marker."""
+    markers = [
+        *directory.glob("venvs/*/.complete"),
+        *directory.glob("*/*.complete"),
+        *directory.glob("checks/*/*.complete"),
+    ]
+    return [str(path.parent if path.name == ".complete" else path.with_suffix("")) for path in markers]
 
 
 def loads(library: str) -> bool:
@@ -83,6 +95,8 @@ def main() -> None:
     module.exit_json(
         changed=False,
         memory_gib=round(memory_available() / GIB, 1),
+        directories=[str(path) for path in Path(module.params["directory"]).glob("*/") if path.is_dir()],
+        complete=complete(Path(module.params["directory"])),
         disk_gib=round(disk_free(Path(module.params["directory"])) / GIB, 1),
         compiler=shutil.which("g++") or "",
         libnuma=loads("libnuma.so.1"),
