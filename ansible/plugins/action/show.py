@@ -1,4 +1,4 @@
-"""Action ``say``: print lines for a person, without the quoting of ``debug``."""
+"""Action ``show``: print lines for a person, without the quoting of ``debug``."""
 
 from __future__ import annotations
 
