@@ -56,7 +56,7 @@ def test_scenario(environment: dict[str, str]) -> None:
     ) as molecule:
         assert molecule.stdout
         for line in molecule.stdout:
-            sys.__stdout__.write(line)  # type: ignore[union-attr]  # a run of minutes shows where it is
+            print(line, end="", flush=True)  # a run of minutes shows where it is
             lines.append(line)
     assert molecule.returncode == 0
     assert not [line for line in lines if "DEPRECATION WARNING" in line]
