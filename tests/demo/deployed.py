@@ -28,17 +28,19 @@ def until(condition: Callable[[], bool], seconds: float, what: str) -> None:
 
 
 def processes() -> dict[int, list[str]]:
-    """Return the command lines of the processes that work for this demo: their environment names its directory."""
+    """Return the command lines of the processes that work for this demo: they work in one of its directories.
+
+    Their environment would not tell: vLLM writes its processes' titles over it.
+    """
     found = {}
-    marker = f"TMPDIR={DIRECTORY}/tmp".encode()
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                if marker in (entry / "environ").read_bytes().split(b"\0"):
+                if Path(os.readlink(entry / "cwd")).is_relative_to(DIRECTORY):
                     found[int(entry.name)] = (
                         (entry / "cmdline").read_bytes().decode().rstrip("\0").split("\0")
                     )
-            except (OSError, PermissionError):
+            except OSError:
                 continue
     return found
 

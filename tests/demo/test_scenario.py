@@ -60,13 +60,10 @@ def test_scenario(environment: dict[str, str]) -> None:
             lines.append(line)
     assert molecule.returncode == 0
     assert not [line for line in lines if "DEPRECATION WARNING" in line]
-    directory = environment["DEMO_DIRECTORY"].encode()
     left = [
         entry.name
         for entry in Path("/proc").iterdir()
-        if entry.name.isdigit()
-        and int(entry.name) != os.getpid()
-        and directory in read(entry / "environ") + read(entry / "cmdline")
+        if entry.name.isdigit() and lives_in(entry, environment["DEMO_DIRECTORY"])
     ]
     assert not left, f"processes {left} are left"
     assert shared_memory() <= before
@@ -75,9 +72,12 @@ def test_scenario(environment: dict[str, str]) -> None:
             assert probe.connect_ex(("127.0.0.1", int(port))) != 0, f"port {port} still listens"
 
 
-def read(path: Path) -> bytes:
-    """Return the bytes of a file of /proc, none if the process has ended meanwhile."""
+def lives_in(process: Path, directory: str) -> bool:
+    """Tell whether a process works in a directory or was started from it."""
     try:
-        return path.read_bytes()
+        return (
+            os.readlink(process / "cwd").startswith(directory)
+            or directory.encode() in (process / "cmdline").read_bytes()
+        )
     except OSError:
-        return b""
+        return False
