@@ -17,7 +17,8 @@ from ansible.template import Templar, trust_as_template
 from playbooks import REPOSITORY
 
 SERVICE = """
-import json, mmap, os, subprocess, sys
+import json, mmap, multiprocessing, os, subprocess, sys
+lock = multiprocessing.get_context("spawn").Lock()  # a semaphore in /dev/shm, as vLLM has them
 file = os.open("/dev/shm/" + sys.argv[1], os.O_CREAT | os.O_RDWR, 0o600)
 os.ftruncate(file, 4096)
 memory = mmap.mmap(file, 4096)
@@ -151,10 +152,19 @@ def test_stop_leaves_no_shared_memory(supervised: Supervised) -> None:
     assert not Path("/dev/shm", supervised.shared).exists()
 
 
-def test_killed_supervisord_takes_its_services_along(supervised: Supervised) -> None:
+def semaphores() -> set[str]:
+    """Return the named semaphores of Python's multiprocessing."""
+    return {path.name for path in Path("/dev/shm").glob("sem.mp-*")}
+
+
+def test_killed_supervisord_takes_its_services_along(tmp_path: Path) -> None:
+    before = semaphores()
+    supervised = Supervised(tmp_path)
     state = supervised.state()
+    assert semaphores() - before
     time.sleep(6)
     supervised.process.kill()
     supervised.process.wait(timeout=10)
     until(lambda: not alive(int(str(state["pid"]))) and not alive(int(str(state["child"]))))
     until(lambda: not Path("/dev/shm", supervised.shared).exists())
+    until(lambda: semaphores() <= before)

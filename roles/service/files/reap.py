@@ -41,15 +41,11 @@ def processes() -> list[Process]:
     return table
 
 
-def shared_files(pid: int) -> set[str]:
-    """Return the files of /dev/shm that ``pid`` maps."""
+def shared_files(pid: int) -> set[int]:
+    """Return the inodes of /dev/shm that ``pid`` maps; glibc maps a semaphore under another name than it leaves."""
     with contextlib.suppress(OSError):
         maps = Path(f"/proc/{pid}/maps").read_text().splitlines()
-        return {
-            line[line.index("/dev/shm/") :].removesuffix(" (deleted)")
-            for line in maps
-            if " /dev/shm/" in line
-        }
+        return {int(line.split()[4]) for line in maps if " /dev/shm/" in line}
     return set()
 
 
@@ -59,7 +55,7 @@ class Reaper:
     def __init__(self, supervisord: int) -> None:
         """Watch the children of the process ``supervisord``."""
         self.supervisord = supervisord
-        self.files: dict[int, set[str]] = {}
+        self.files: dict[int, set[int]] = {}
 
     def look(self) -> None:
         """Note what the groups map, and clean up after those whose first process is gone."""
@@ -84,8 +80,10 @@ class Reaper:
             while time.monotonic() < deadline:
                 os.killpg(group, signal.SIGKILL)
                 time.sleep(0.1)
-        for file in self.files[group]:
-            Path(file).unlink(missing_ok=True)
+        for file in Path("/dev/shm").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                if file.stat().st_ino in self.files[group]:
+                    file.unlink()
         print(
             f"process group {group} ended, {len(self.files.pop(group))} files of /dev/shm seen",
             file=sys.stderr,
