@@ -10,7 +10,7 @@ MODEL = "gpt-oss-120b"
 class Parser(argparse.ArgumentParser):
     """An argument parser whose usage errors exit 3 (unknown): 2 would claim that the server is broken."""
 
-    def exit(self, status: int = 0, message: str | None = None) -> None:  # type: ignore[override]
+    def exit(self, status: int = 0, message: str | None = None) -> None:  # type: ignore[override]  # NoReturn there
         """Leave with 0 after --help and with 3 after a usage error."""
         super().exit(3 if status else 0, message)
 

@@ -135,7 +135,7 @@ def test_arguments_and_environment_arrive_unharmed(supervised: Supervised) -> No
 
 def test_killed_parent_leaves_nothing_beside_the_new_one(supervised: Supervised) -> None:
     first = supervised.state()
-    time.sleep(6)  # one tick of supervisord, at which the reaper notes what the group maps
+    time.sleep(6)  # the reaper looks every two seconds and notes what the group maps
     os.kill(int(str(first["pid"])), signal.SIGKILL)
     second = supervised.state()
     assert second["pid"] != first["pid"]

@@ -8,26 +8,6 @@ from typing import Any
 
 import yaml
 
-G41_BODY: dict[str, Any] = {
-    "messages": [{"role": "user", "content": "서울의 현재 날씨를 알려줘"}],
-    "tools": [
-        {
-            "type": "function",
-            "function": {
-                "name": "get_weather",
-                "description": "특정 위치의 현재 날씨를 가져옵니다",
-                "parameters": {
-                    "type": "object",
-                    "properties": {
-                        "location": {"type": "string", "description": "도시 이름 (예: Seoul, Tokyo)"}
-                    },
-                    "required": ["location"],
-                },
-            },
-        }
-    ],
-    "tool_choice": "auto",
-}
 CHAT = """Hello|Hi there|Hi!|안녕하세요|안녕|반가워|고마워|정말 고마워!|감사합니다|Thanks|Thank you very much!|Thank you|너는 누구야?|
 Who are you?|뭐 할 수 있어?|What can you do?|Good morning|좋은 아침|잘 가|Bye|See you later!|OK|네|Tell me a joke""".replace(
     "\n", ""

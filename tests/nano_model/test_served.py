@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import requests
 
-from tests.nano_model.questions import CHAT, G41_BODY, Question, questions, tools
+from tests.guide import G41_BODY
+from tests.nano_model.questions import CHAT, Question, questions, tools
 
 Reply = dict[str, Any]
 WORKERS = 8

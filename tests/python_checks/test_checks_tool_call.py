@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from python_checks.checks.tool_call import TOOL, judge_call, request
+from tests.guide import G41_BODY
 from tests.python_checks.support import Replies
 
 
@@ -20,28 +21,7 @@ def broken(replies: Replies, **change: Any) -> list[str]:
 
 
 def test_the_request_is_the_guides() -> None:
-    assert request("gpt-oss-120b") == {
-        "model": "gpt-oss-120b",
-        "messages": [{"role": "user", "content": "서울의 현재 날씨를 알려줘"}],
-        "tools": [
-            {
-                "type": "function",
-                "function": {
-                    "name": "get_weather",
-                    "description": "특정 위치의 현재 날씨를 가져옵니다",
-                    "parameters": {
-                        "type": "object",
-                        "properties": {
-                            "location": {"type": "string", "description": "도시 이름 (예: Seoul, Tokyo)"}
-                        },
-                        "required": ["location"],
-                    },
-                },
-            }
-        ],
-        "tool_choice": "auto",
-        "temperature": 0,
-    }
+    assert request("gpt-oss-120b") == {"model": "gpt-oss-120b", **G41_BODY, "temperature": 0}
 
 
 def test_a_real_call_passes(replies: Replies) -> None:

@@ -2,14 +2,15 @@
 
 supervisord watches the first process of a service. When that one is killed, the others of its process group live on (vLLM's engine
 and workers: https://github.com/vllm-project/vllm/issues/55510) and hold memory beside the new server. vLLM also leaves shared memory
-in /dev/shm at every stop. At each event this listener notes the files that each group maps, and cleans up after a group whose first
-process is gone. It does the same when supervisord itself ends or is killed.
+in /dev/shm at every stop. At each event and every two seconds this listener notes the files that each group maps, and cleans up after a
+group whose first process is gone. It does the same when supervisord itself ends or is killed.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import sys
 import time
@@ -19,6 +20,7 @@ from typing import NamedTuple, NoReturn
 from supervisor import childutils
 
 GRACE = 10.0  # seconds that killed processes get to vanish
+PAUSE = 2.0  # seconds between two looks; the event of a start comes before the process is there
 
 
 class Process(NamedTuple):
@@ -102,9 +104,11 @@ def main() -> None:
     signal.signal(signal.SIGTERM, end)
     try:
         while True:
-            reaper.look()
             sys.stdout.write("READY\n")
             sys.stdout.flush()
+            reaper.look()
+            while not select.select([sys.stdin], [], [], PAUSE)[0]:
+                reaper.look()
             header = sys.stdin.readline()
             if not header:
                 break
