@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
+from playbooks import REPOSITORY
 from plugins import load
 
 pick_python = load("modules/pick_python")
@@ -66,3 +69,41 @@ def test_disk_of_a_directory_that_is_not_there_yet(tmp_path: Path) -> None:
 def test_missing_library() -> None:
     assert inspect_host.loads("libc.so.6")
     assert not inspect_host.loads("libnotthere.so.9")
+
+
+def write_files(files: list[dict[str, str]], *options: str) -> bool:
+    """Run the module through Ansible; return whether it changed something."""
+    program = Path(sys.executable).with_name("ansible")
+    command = [
+        program,
+        "demo",
+        "-m",
+        "write_files",
+        "-a",
+        json.dumps({"files": files}),
+        "--one-line",
+        *options,
+    ]
+    run = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=True)
+    return "| CHANGED =>" in run.stdout
+
+
+def test_files_are_written_once_and_whole(tmp_path: Path) -> None:
+    secret, other = tmp_path / "closed/secret", tmp_path / "other"
+    files = [
+        {"path": str(secret), "content": "a: 'b'\n한국어\n", "mode": "0600"},
+        {"path": str(other), "content": ""},
+    ]
+    assert write_files(files, "--check")
+    assert not secret.parent.exists()
+    assert write_files(files)
+    assert secret.read_text() == files[0]["content"] and other.read_text() == ""
+    modes = [path.stat().st_mode & 0o777 for path in (secret.parent, secret, other)]
+    assert modes == [0o700, 0o600, 0o644]
+    inode = secret.stat().st_ino
+    assert not write_files(files)
+    assert secret.stat().st_ino == inode
+    secret.chmod(0o644)
+    assert write_files(files)
+    assert secret.stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in secret.parent.iterdir()] == ["secret"]

@@ -76,8 +76,8 @@ def lives_in(process: Path, directory: str) -> bool:
     """Tell whether a process works in a directory or was started from it."""
     try:
         return (
-            os.readlink(process / "cwd").startswith(directory)
-            or directory.encode() in (process / "cmdline").read_bytes()
+            Path(os.readlink(process / "cwd")).is_relative_to(directory)
+            or f"{directory}/".encode() in (process / "cmdline").read_bytes()
         )
     except OSError:
         return False

@@ -1,0 +1,80 @@
+"""Module ``write_files``: bring several small files of a host to the wanted content, all in one step."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = """
+module: write_files
+author: vllm-deploy
+short_description: Write small text files
+description: >-
+  C(ansible.builtin.template) and C(ansible.builtin.copy) take two or three connections a file; this takes one for all of them. A file
+  that holds its content with its mode already is left alone. Missing directories are made, as private as the file in them.
+options:
+  files:
+    description: The files, each with C(path), C(content) and optionally C(mode), an octal number as a string.
+    type: list
+    elements: dict
+    required: true
+"""
+RETURN = """
+written: {description: Paths of the files that were not as wanted., type: list, returned: always}
+"""
+FILE = {
+    "path": {"type": "path", "required": True},
+    "content": {"type": "str", "required": True},
+    "mode": {"type": "str", "default": "0644"},
+}
+SPEC = {"files": {"type": "list", "elements": "dict", "options": FILE, "required": True}}
+
+
+def current(path: Path, mode: int) -> str | None:
+    """Return the content of a file, or None when it is missing or has another mode."""
+    try:
+        if stat.S_IMODE(path.stat().st_mode) == mode:
+            return path.read_text(encoding="utf-8", errors="surrogateescape")
+    except FileNotFoundError:
+        pass
+    return None
+
+
+def write(path: Path, content: str, mode: int) -> None:
+    """Replace a file at once: a reader sees the old or the new one, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=mode | (mode & 0o444) >> 2)
+    handle, unfinished = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(content)
+    os.chmod(unfinished, mode)
+    os.replace(unfinished, path)  # module.atomic_move would give a new file the mode of the umask
+
+
+def main() -> None:
+    """Write what differs."""
+    module = AnsibleModule(SPEC, supports_check_mode=True)
+    written, diff = [], []
+    for wanted in module.params["files"]:
+        path, mode = Path(wanted["path"]), int(wanted["mode"], 8)
+        before = current(path, mode)
+        if before != wanted["content"]:
+            written.append(str(path))
+            diff.append(
+                {
+                    "before": before or "",
+                    "after": wanted["content"],
+                    "before_header": str(path),
+                    "after_header": str(path),
+                }
+            )
+            if not module.check_mode:
+                write(path, wanted["content"], mode)
+    module.exit_json(changed=bool(written), written=written, diff=diff)
+
+
+if __name__ == "__main__":
+    main()
