@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+from pathlib import Path
 
 import pytest
 from deployed import api_server, engine_processes, playbook, serves, until
@@ -21,6 +23,21 @@ def test_killed_process(victim: str) -> None:
     assert not before & {api_server()[0], *engine_processes("VLLM::")}
     assert len(engine_processes("VLLM::EngineCore")) == 1
     assert len(engine_processes("VLLM::Worker")) == 2
+
+
+def test_broken_model_is_refused_and_the_server_stays(tmp_path: Path) -> None:
+    pid, command = api_server()
+    model = Path(shutil.copytree(command[command.index("--model") + 1], tmp_path / "model"))
+    shard = model / "model-00002-of-00003.safetensors"
+    os.truncate(shard, shard.stat().st_size - 1)
+    run = playbook("deploy.yml", "-e", f"vllm_model={model}")
+    assert run.returncode != 0
+    assert shard.name in run.stdout and "copy the model again" in " ".join(run.stdout.split())
+    shard.unlink()
+    run = playbook("deploy.yml", "-e", f"vllm_model={model}")
+    assert run.returncode != 0
+    assert f"{shard.name} is missing" in " ".join(run.stdout.split())
+    assert api_server()[0] == pid and serves()
 
 
 def test_without_the_tool_flags_the_deploy_fails_in_tool_call() -> None:
