@@ -88,7 +88,13 @@ def test_an_output_that_breaks_is_unknown(server: Server) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_an_interrupt_is_unknown_without_traceback(free_port: int, number: int) -> None:
     command = [sys.executable, "-m", "python_checks", "wait", "--url", f"http://127.0.0.1:{free_port}"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=-1, stderr=-1, text=True) as child:
+
+    def heed() -> (
+        None
+    ):  # a shell that starts tests in the background has them ignore SIGINT, and children inherit it
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    with subprocess.Popen(command, cwd=ROOT, stdout=-1, stderr=-1, text=True, preexec_fn=heed) as child:
         assert child.stderr is not None and "waiting for /health" in child.stderr.readline()
         child.send_signal(number)
         out, err = child.communicate(timeout=60)
