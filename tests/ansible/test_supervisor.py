@@ -117,6 +117,7 @@ class Supervised:
         if self.process.poll() is None:
             self.process.terminate()
             self.process.wait(timeout=30)
+        Path("/dev/shm", self.shared).unlink(missing_ok=True)  # of a service that ended before the reaper looked
 
 
 @pytest.fixture
