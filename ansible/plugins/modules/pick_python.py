@@ -47,6 +47,7 @@ def source_of_cpu_build(uv: str, python: str, requirement: str) -> list[str] | N
         "--dry-run",
         "--no-deps",
         "--system",
+        "--break-system-packages",  # Debian's Python refuses even a dry run without
         "--require-hashes",
         "--python",
         python,
