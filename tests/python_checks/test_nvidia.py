@@ -1,0 +1,77 @@
+"""nvidia-smi's documents and tables, each from a file."""
+
+import pytest
+
+from python_checks import nvidia, nvidia_xml
+from python_checks.nvidia_xml import Holder
+from python_checks.result import CheckError
+from tests.python_checks.gpu_support import DOCUMENTS, document
+
+
+def test_two_h100() -> None:
+    found = nvidia_xml.parse(document("h100x2"))
+    assert (found.driver, found.cuda, len(found.gpus)) == ("580.95.05", "13.0", 2)
+    second = found.gpus[1]
+    assert (second.index, second.bus, second.name) == (1, "0000:43:00", "NVIDIA H100 80GB HBM3")
+    assert second.uuid == "GPU-2a1b2c3d-0000-4000-8000-000000000002"
+    assert (second.usable, second.free) == (81152, 81152)  # 79.25 GiB
+    assert (second.persistence, second.mig, second.corrected, second.uncorrected) == (True, False, 0, 0)
+    assert second.trouble == () and second.holders == ()
+
+
+def test_fields_that_say_nothing_are_nothing() -> None:
+    (gpu,) = nvidia_xml.parse(document("laptop")).gpus
+    assert (gpu.usable, gpu.free) == (7798, 5772)
+    assert (gpu.mig, gpu.corrected, gpu.uncorrected, gpu.trouble) == (False, 0, 0, ())
+    for nothing in ("N/A", "[Not Supported]", "[N/A]", "Requested functionality has been deprecated"):
+        text = document("h100x1").replace("81559 MiB", nothing).replace("81152 MiB", nothing)
+        (gpu,) = nvidia_xml.parse(
+            text.replace(">Enabled<", f">{nothing}<").replace(">0<", f">{nothing}<")
+        ).gpus
+        assert (gpu.usable, gpu.free, gpu.persistence, gpu.corrected, gpu.trouble) == (
+            None,
+            None,
+            None,
+            0,
+            (),
+        )
+
+
+def test_a_process_name_that_breaks_the_document_is_dropped() -> None:
+    (gpu,) = nvidia_xml.parse(document("laptop")).gpus
+    assert gpu.holders == (Holder(999999903, "G", "", 1448), Holder(999999904, "G", "", 23))
+    with pytest.raises(CheckError, match="gave no XML"):
+        nvidia_xml.parse("No devices")
+
+
+def test_trouble_is_what_the_driver_says() -> None:
+    gpu = nvidia_xml.parse(document("sick")).gpus[0]
+    assert gpu.uncorrected == 3 and gpu.corrected == 0
+    assert gpu.trouble == ("the driver asks for: Reset", "a row of its memory waits to be remapped")
+    lost = document("h100x2").replace("<free>81152 MiB</free>", "<free>GPU is lost</free>", 1)
+    assert nvidia_xml.parse(lost).gpus[0].trouble == ("GPU is lost",)
+
+
+def test_counters_of_old_cards_and_names_of_new_drivers() -> None:
+    old = "<volatile><single_bit><total>5</total></single_bit><double_bit><total>2</total></double_bit></volatile>"
+    new = "<kmd_version>610.43.02</kmd_version><cuda_umd_version>13.3</cuda_umd_version>"
+    found = nvidia_xml.parse(
+        f"<nvidia_smi_log>{new}<gpu><ecc_errors>{old}</ecc_errors></gpu></nvidia_smi_log>"
+    )
+    assert (found.driver, found.cuda) == ("610.43.02", "13.3")
+    assert (found.gpus[0].corrected, found.gpus[0].uncorrected) == (5, 2)
+
+
+def test_mig_counts_the_smallest_slice() -> None:
+    first, second = nvidia_xml.parse(document("mig")).gpus
+    assert (first.mig, first.usable, first.free) == (True, 40448, None)
+    assert (second.mig, second.usable) == (False, 81152)
+
+
+def test_tables() -> None:
+    assert nvidia.peers((DOCUMENTS / "ok.p2p").read_text()) == {(0, 1): "OK"}
+    assert nvidia.peers((DOCUMENTS / "none.p2p").read_text()) == {(0, 1): "CNS"}
+    four = "\tGPU0\tGPU1\tGPU2\n GPU0\tX\tOK\tTNS\n GPU1\tOK\tX\tOK\n GPU2\tTNS\tOK\tX\n"
+    assert nvidia.peers(four) == {(0, 1): "OK", (0, 2): "TNS", (1, 2): "OK"}
+    assert nvidia.peers("") == {} == nvidia.peers("Invalid combination of input arguments.")
+    assert nvidia.capabilities("0, 9.0\n1, [N/A]\n2, 12.0\n") == {0: (9, 0), 2: (12, 0)}
