@@ -1,0 +1,73 @@
+"""Who holds memory on the GPUs: strangers, our own, a desktop, nobody that can be seen."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from python_checks import gpu_holders, nvidia_xml
+from tests.python_checks.gpu_support import NCCL, Host, document
+from tests.python_checks.support import Probe
+
+
+@pytest.fixture
+def host(probe: Probe, tmp_path: Path) -> Host:
+    """Give a host with GPUs."""
+    return Host(probe, tmp_path / "bin")
+
+
+@pytest.fixture
+def holder() -> Iterator[int]:
+    """Give the id of a process that runs, in a session of its own."""
+    code = "import time; print('ready', flush=True); time.sleep(60)"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, start_new_session=True
+    ) as child:
+        assert child.stdout is not None and child.stdout.readline() == b"ready\n"
+        yield child.pid
+        child.kill()
+
+
+def held_by(pid: int) -> str:
+    """Return the document of two GPUs that this process holds; of the second it is not known how much."""
+    return document("orphans").replace("999999901", str(pid)).replace("999999902", str(pid))
+
+
+def test_a_process_here_is_named_with_its_user(holder: int) -> None:
+    gpus = nvidia_xml.parse(held_by(holder)).gpus
+    reason = gpu_holders.judge(gpus, lambda pid: False, 0.9)[0].reason
+    assert f"72896 MiB held by pid {holder} (user " in reason and sys.executable in reason
+    ours = [gpu_holders.free(gpu, lambda pid: pid == holder) for gpu in gpus]
+    assert ours == [(81152 - 72906 + 72896) * 2**20, 81152 * 2**20]
+
+
+def test_our_own_server_is_no_stranger(host: Host, holder: int) -> None:
+    foreign = host(held_by(holder), NCCL)
+    own = host(held_by(holder), NCCL, "--pid", "1", "--pid", str(holder))
+    assert (foreign.returncode, own.returncode) == (2, 0), own.stdout
+
+
+def test_what_an_earlier_server_left_is_named(host: Host) -> None:
+    done = host("orphans", NCCL)
+    assert done.returncode == 2
+    # 81559 - 407 - 72906 MiB = 8.05 GiB free
+    for words in (
+        "GPU 0: 72896 MiB held by pid 999999901 (VLLM::Worker_TP0); vLLM takes 71.3 GiB, 8.1 of 79.2 are free",
+        "GPU 1: an unknown part held by pid 999999902",
+    ):
+        assert words in done.stdout
+
+
+def test_a_desktop_counts_only_when_memory_is_short() -> None:
+    gpus = nvidia_xml.parse(document("laptop")).gpus  # 5772 of 7798 MiB are free: 0.74
+    assert gpu_holders.judge(gpus, lambda pid: False, 0.7) == []
+    (fault,) = gpu_holders.judge(gpus, lambda pid: False, 0.9)
+    assert "1448 MiB held by pid 999999903" in fault.reason and "23 MiB" in fault.reason
+
+
+def test_memory_that_nobody_holds_is_told() -> None:
+    text = document("h100x1").replace("<free>81152 MiB", "<free>100 MiB")
+    (fault,) = gpu_holders.judge(nvidia_xml.parse(text).gpus, lambda pid: False, 0.9)
+    assert "held by no process that can be seen from here" in fault.reason and "fuser" in fault.remedy
