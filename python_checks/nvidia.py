@@ -48,12 +48,10 @@ def capabilities(text: str) -> dict[int, tuple[int, int]]:
 def peers(text: str) -> dict[tuple[int, int], str]:
     """Read the matrix of `topo -p2p`: pair of indices, the lower first -> OK, or why not (CNS, GNS, TNS, NS).
 
-    Colours of a terminal are dropped; a table that is none gives nothing.
+    The heading begins with GPU0 too; the row of that name comes behind it and counts. No table gives nothing.
     """
-    rows = [line.split() for line in re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()]
+    rows = [line.split() for line in text.splitlines()]
     cells = {int(row[0][3:]): row[1:] for row in rows if row and re.fullmatch(r"GPU\d+", row[0])}
-    # The heading begins with a GPU too; it is as long as a row and names GPUs.
-    cells = {index: row for index, row in cells.items() if not any(cell.startswith("GPU") for cell in row)}
     return {
         (one, two): cells[one][two] for one, two in combinations(sorted(cells), 2) if two < len(cells[one])
     }

@@ -41,6 +41,17 @@ def share(value: str) -> float:
     return number
 
 
+def gibibytes(value: str) -> float:
+    """Return a number from 0 on."""
+    try:
+        number = float(value)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < 1e4:
+        raise argparse.ArgumentTypeError(f"not a number of GiB: {value!r}")
+    return number
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this check: those of vLLM by their own names, with the guide's values."""
     add = parser.add_argument
@@ -71,7 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="main process of a server of ours; repeatable",
     )
-    add("--reserve", type=float, metavar="GIB", help="what neither weights nor KV cache take (estimated)")
+    add("--reserve", type=gibibytes, metavar="GIB", help="what neither weights nor KV cache take (estimated)")
     add(
         "--timeout",
         type=opt.seconds,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.python_checks.gpu_support import GPT_OSS, NCCL, Host, make_gpt_oss
+from tests.python_checks.gpu_support import GPT_OSS, NCCL, Host, document, make_gpt_oss
 from tests.python_checks.support import Probe
 
 
@@ -69,8 +69,15 @@ def test_mig_keeps_tensor_parallel_out_and_shrinks_one(host: Host, gpt_oss: Path
     assert "sudo nvidia-smi -i 0 -mig 0" in done.stdout
     assert host("mig", "--devices", "MIG-a", "--tensor-parallel-size", "1").returncode == 0
     alone = ("--tensor-parallel-size", "1", "--model-directory", str(gpt_oss))
-    assert "0.9 x 39.50 GiB" in host("mig", *alone).stdout
+    assert "0.9 x 19.62 GiB" in host("mig", *alone).stdout
     assert "0.9 x 79.25 GiB" in host("mig", "--devices", "1", *alone).stdout
+
+
+def test_the_smaller_of_two_gpus_counts(host: Host, gpt_oss: Path) -> None:
+    text = document("h100x2").replace("81559", "97871", 1).replace("<free>81152", "<free>97464", 1)
+    for order in ("0,1", "1,0"):
+        done = host(text, NCCL, "--model-directory", str(gpt_oss), "--devices", order)
+        assert done.returncode == 0 and "0.9 x 79.25 GiB" in done.stdout
 
 
 def test_a_model_that_cannot_be_reckoned_is_unknown(host: Host, gpt_oss: Path, tmp_path: Path) -> None:
@@ -100,6 +107,8 @@ def test_a_length_over_the_models_is_told(host: Host, gpt_oss: Path) -> None:
         ["--gpu-memory-utilization", "1.5"],
         ["--gpu-memory-utilization", "nan"],
         ["--cuda", "13"],
+        ["--reserve", "-1"],
+        ["--reserve", "nan"],
         ["--pid", "0"],
     ],
 )

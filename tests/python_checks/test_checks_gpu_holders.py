@@ -71,3 +71,18 @@ def test_memory_that_nobody_holds_is_told() -> None:
     text = document("h100x1").replace("<free>81152 MiB", "<free>100 MiB")
     (fault,) = gpu_holders.judge(nvidia_xml.parse(text).gpus, lambda pid: False, 0.9)
     assert "held by no process that can be seen from here" in fault.reason and "fuser" in fault.remedy
+
+
+def test_a_stranger_that_computes_counts_however_little_it_holds() -> None:
+    text = document("orphans").replace("72896 MiB", "400 MiB").replace("<free>8246 MiB", "<free>80752 MiB")
+    assert text.count("80752 MiB") == 2
+    faults = gpu_holders.judge(nvidia_xml.parse(text).gpus, lambda pid: False, 0.9)
+    assert [fault.reason[:26] for fault in faults] == [
+        "GPU 0: 400 MiB held by pid",
+        "GPU 1: an unknown part hel",
+    ]
+
+
+def test_who_holds_another_slice_is_no_matter() -> None:
+    text = document("orphans").replace("<current_mig>Disabled", "<current_mig>Enabled")
+    assert gpu_holders.judge(nvidia_xml.parse(text).gpus, lambda pid: False, 0.9) == []

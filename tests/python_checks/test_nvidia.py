@@ -64,7 +64,7 @@ def test_counters_of_old_cards_and_names_of_new_drivers() -> None:
 
 def test_mig_counts_the_smallest_slice() -> None:
     first, second = nvidia_xml.parse(document("mig")).gpus
-    assert (first.mig, first.usable, first.free) == (True, 40448, None)
+    assert (first.mig, first.usable, first.free) == (True, 20096, None)
     assert (second.mig, second.usable) == (False, 81152)
 
 
