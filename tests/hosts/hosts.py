@@ -1,0 +1,92 @@
+#!/usr/bin/env python3
+"""Test hosts: throw-away Debian hosts with a real systemd and sshd, each with its own address, without a container engine.
+
+    python tests/hosts/hosts.py up NAME…   boot hosts; before that, remove what an earlier run left
+    python tests/hosts/hosts.py down       shut them down and remove all that was made; also right after a crash
+    python tests/hosts/hosts.py install    install the missing Debian packages of INSTALL below
+
+Needs root, Debian, and cgroup v2 (also beside v1). A run lives in one directory, .tox/hosts/run or $HOSTS_DIRECTORY; two directories
+are two runs, which do not meet. In it: ``hosts.yml``, an Ansible inventory; ``key`` and ``known_hosts`` for ``root`` and ``vrsoft`` (with
+sudo); ``guests/NAME/console.log``. Hosts reach each other and the machine as ``controller``, and nothing else: there is no route out.
+A host may be rebooted from inside. Killing this program leaves the hosts running; the next ``up`` or ``down`` finds them.
+The root file system is built once, in ~/.cache/vllm-deploy or below $XDG_CACHE_HOME. Where the machine's firewall drops forwarded packets
+(Docker's does) and bridges obey it (br_netfilter), hosts reach the machine but not each other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+import run
+from waiting import HostsError
+
+INSTALL = {
+    "systemd-nspawn": "systemd-container",
+    "mmdebstrap": "mmdebstrap",
+    "ip": "iproute2",
+    "ssh": "openssh-client",
+}
+
+
+def missing() -> list[str]:
+    """Return the Debian packages that have to be installed."""
+    return [package for program, package in INSTALL.items() if not shutil.which(program)]
+
+
+def install() -> None:
+    """Install the missing packages."""
+    if packages := missing():
+        if os.geteuid():
+            raise HostsError(f"install as root: apt-get install {' '.join(packages)}")
+        for command in (
+            ["update"],
+            ["install", "--yes", "--no-install-recommends", *packages],
+        ):
+            done = subprocess.run(
+                ["apt-get", "--quiet=2", *command],
+                env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"},
+                timeout=600,
+                check=False,
+            )
+            if done.returncode:
+                raise HostsError(f"apt-get {command[0]} failed")
+
+
+def main() -> int:
+    """Run a subcommand."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("up").add_argument("names", nargs="+", metavar="NAME")
+    commands.add_parser("down")
+    commands.add_parser("install")
+    arguments = parser.parse_args()
+    # An interrupt is an exception, which removes what was made; so is the end that tox, a CI or a terminal ask for.
+    for number in signal.SIGTERM, signal.SIGHUP:
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
+    try:
+        match arguments.command:
+            case "up":
+                if os.geteuid():
+                    raise HostsError("root is needed")
+                if missing():
+                    raise HostsError(f"install first: {sys.executable} {__file__} install")
+                run.up(list(dict.fromkeys(arguments.names)))
+            case "down":
+                print("removed" if run.down() else "nothing to remove")
+            case "install":
+                install()
+    except (HostsError, subprocess.SubprocessError) as error:
+        print(f"hosts.py: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

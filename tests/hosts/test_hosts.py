@@ -1,0 +1,228 @@
+"""The test hosts themselves: are they like servers, and is nothing of them left afterwards?"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+PROGRAM = Path(__file__).with_name("hosts.py")
+
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0, reason="NOT TESTED: test hosts need root, and with them all that needs a systemd host"
+)
+
+
+class Run:
+    """A run of hosts in its own directory, seen from outside: through its inventory, SSH and /proc."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        environment = os.environ | {"HOSTS_DIRECTORY": str(self.directory)}
+        return subprocess.Popen(
+            [sys.executable, PROGRAM, *arguments], env=environment, text=True, stdout=subprocess.PIPE
+        )
+
+    def hosts(self, *arguments: str) -> str:
+        process = self.start(*arguments)
+        output, _ = process.communicate(timeout=900)
+        assert process.returncode == 0, output
+        return output
+
+    def address(self, name: str) -> str:
+        inventory = json.loads((self.directory / "hosts.yml").read_text())
+        return str(inventory["all"]["hosts"][name]["ansible_host"])
+
+    def ssh(self, name: str, command: str, user: str = "root") -> subprocess.CompletedProcess[str]:
+        variables = json.loads((self.directory / "hosts.yml").read_text())["all"]["vars"]
+        options = [*shlex.split(variables["ansible_ssh_common_args"]), "-oConnectTimeout=2"]
+        key = variables["ansible_ssh_private_key_file"]
+        return subprocess.run(
+            ["ssh", *options, "-i", key, f"{user}@{self.address(name)}", command],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+
+    def told(self, name: str, command: str, user: str = "root") -> str:
+        done = self.ssh(name, command, user)
+        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+        return done.stdout.strip()
+
+    def processes(self, program: str = "") -> list[int]:
+        """Pids of the processes of this run: its directory is in their command line, or is their root directory."""
+        found = []
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                ours = str(self.directory).encode() in (entry / "cmdline").read_bytes()
+                ours |= os.readlink(entry / "root").startswith(str(self.directory))
+                if ours and (entry / "comm").read_text().startswith(program):
+                    found.append(int(entry.name))
+            except OSError:
+                continue
+        return found
+
+
+def traces() -> dict[str, set[str]]:
+    """Return what hosts could leave on the machine."""
+
+    def namespace(entry: Path) -> str:
+        try:
+            return os.readlink(entry / "ns/net")
+        except OSError:
+            return ""
+
+    return {
+        "links": set(os.listdir("/sys/class/net")),
+        "namespaces": {namespace(entry) for entry in Path("/proc").glob("[0-9]*")} | {""},
+        "mounts": {line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()},
+        "groups": {str(path) for path in Path("/sys/fs/cgroup").glob("**/vd-*")},
+        "files": {
+            str(path) for path in [*Path("/run/systemd/nspawn").glob("**"), *Path("/tmp").glob("nspawn*")]
+        }
+        - {"/run/systemd/nspawn"},
+        "routes": set(
+            subprocess.run(
+                ["ip", "-4", "route", "show", "table", "all"],
+                capture_output=True,
+                text=True,
+                timeout=9,
+                check=True,
+            ).stdout.splitlines()
+        ),
+    }
+
+
+def until(condition: Callable[[], object], seconds: float, what: str) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def before() -> dict[str, set[str]]:
+    return traces()
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, before: dict[str, set[str]]) -> Iterator[Run]:
+    run = Run(tmp_path_factory.mktemp("hosts") / "run")
+    run.hosts("install")
+    print(run.hosts("up", "alpha", "beta"))
+    yield run
+    run.hosts("down")
+
+
+def test_each_host_is_itself(run: Run) -> None:
+    for command in "cat /etc/machine-id", "hostname", "cat /etc/ssh/ssh_host_ed25519_key.pub":
+        assert run.told("alpha", command) != run.told("beta", command)
+    assert run.told("alpha", "systemctl is-system-running") == "running"
+    # Ansible's facts ask this; without an answer in /etc/hosts it takes ten seconds.
+    started = time.monotonic()
+    assert run.told("alpha", "python3 -c 'import socket; print(socket.getfqdn())'") == "alpha"
+    assert time.monotonic() - started < 5
+    assert run.told("alpha", "id -u; sudo id -u", user="vrsoft") == "1000\n0"
+
+
+def test_ansible_uses_the_inventory(run: Run) -> None:
+    program = Path(sys.executable).with_name("ansible")
+    command = [program, "-i", run.directory / "hosts.yml", "all", "-m", "ansible.builtin.ping"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.count("SUCCESS") == 2, done.stdout + done.stderr
+
+
+def test_hosts_reach_each_other_and_the_machine_but_no_other(run: Run) -> None:
+    controller = run.told("alpha", "getent hosts controller").split()[0]
+    with socket.create_server((controller, 0)) as server:
+        for target, port in ("beta", 22), ("controller", server.getsockname()[1]):
+            run.told("alpha", f"timeout 5 bash -c '</dev/tcp/{target}/{port}'")
+    assert "unreachable" in run.ssh("alpha", "ip route get 192.0.2.1").stderr
+
+
+def test_a_hardened_unit_runs_and_is_confined(run: Run) -> None:
+    options = (
+        "DynamicUser=yes StateDirectory=probe ProtectSystem=strict PrivateTmp=yes PrivateUsers=yes ProtectHome=yes NoNewPrivileges=yes"
+        " RestrictNamespaces=yes SystemCallFilter=@system-service ProtectKernelTunables=yes LimitMEMLOCK=infinity CapabilityBoundingSet="
+    )
+    script = """
+import ctypes, os, pathlib
+assert os.getuid() >= 61184
+pathlib.Path(os.environ["STATE_DIRECTORY"], "file").touch()
+pathlib.Path("/tmp/private").touch()
+libc = ctypes.CDLL(None, use_errno=True)
+memory = ctypes.create_string_buffer(MEBIBYTES << 20)
+assert libc.mlock(memory, MEBIBYTES << 20) == 0, os.strerror(ctypes.get_errno())
+assert libc.unshare(0x40000000) == -1
+try:
+    pathlib.Path("/usr/file").touch()
+except OSError as error:
+    print(error.strerror)
+"""
+    # A machine without CAP_SYS_RESOURCE can raise no limit, and its guests cannot either; 8 MiB is the kernel's default.
+    capabilities = int(Path("/proc/self/status").read_text().partition("CapEff:")[2].split()[0], 16)
+    script = script.replace("MEBIBYTES", "64" if capabilities >> 24 & 1 else "4")
+    properties = " ".join(f"-p {option}" for option in options.split())
+    command = f"systemd-run --quiet --wait --pipe {properties} /usr/bin/python3 -c {shlex.quote(script)}"
+    assert run.told("alpha", command) == "Read-only file system"
+    assert run.told("alpha", "ls /var/lib/private/probe; test ! -e /tmp/private") == "file"
+
+
+def test_shared_memory_is_large_and_tmp_is_on_disk(run: Run) -> None:
+    assert run.told("alpha", "df --output=fstype,size -B1G /dev/shm | tail -1").split() == ["tmpfs", "4"]
+    assert run.told("alpha", "stat --file-system --format %T /tmp") == run.told("alpha", "stat -f -c %T /")
+
+
+def test_a_timer_fires(run: Run) -> None:
+    run.told("beta", "systemd-run --on-active=1 --timer-property=AccuracySec=100ms touch /run/fired")
+    until(lambda: run.ssh("beta", "test -e /run/fired").returncode == 0, 15, "the timer fires")
+    assert "touch /run/fired" in run.told("beta", "journalctl --no-pager --boot")
+
+
+def test_a_host_comes_back_from_reboots(run: Run) -> None:
+    for _ in range(2):
+        run.told("beta", "touch /run/before; echo x >>/var/lib/boots")
+        run.ssh("beta", "systemctl reboot")
+        until(lambda: run.ssh("beta", "test ! -e /run/before").returncode == 0, 40, "beta is back")
+        assert run.told("beta", "systemctl is-system-running --wait") == "running"
+    assert run.told("beta", "cat /var/lib/boots") == "x\nx"
+
+
+def test_a_killed_start_is_cleaned_up_and_another_run_does_not_notice(run: Run) -> None:
+    other = Run(run.directory.with_name("other"))
+    with_run = traces()
+    for command in ["down"], ["up", "gamma"]:
+        up = other.start("up", "alpha", "gamma")
+        until(lambda: other.processes("systemd-nspawn"), 60, "a guest boots")
+        up.kill()
+        up.wait(timeout=10)
+        other.hosts(*command)
+    assert other.told("gamma", "hostname") == "gamma"
+    assert other.address("gamma").rpartition(".")[0] != run.address("alpha").rpartition(".")[0]
+    other.hosts("down")
+    assert traces() == with_run
+    assert not other.processes()
+    assert run.told("alpha", "hostname") == "alpha"
+
+
+def test_nothing_is_left(run: Run, before: dict[str, set[str]]) -> None:
+    assert traces() != before
+    [killed, _] = run.processes("systemd-nspawn")
+    os.kill(killed, signal.SIGKILL)
+    assert run.hosts("down") == "removed\n"
+    assert traces() == before
+    assert not run.processes()
+    assert not run.directory.exists()
+    assert run.hosts("down") == "nothing to remove\n"
