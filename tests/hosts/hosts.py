@@ -9,8 +9,8 @@ Needs root, Debian, and cgroup v2 (also beside v1). A run lives in one directory
 are two runs, which do not meet. In it: ``hosts.yml``, an Ansible inventory; ``key`` and ``known_hosts`` for ``root`` and ``vrsoft`` (with
 sudo); ``guests/NAME/console.log``. Hosts reach each other and the machine as ``controller``, and nothing else: there is no route out.
 A host may be rebooted from inside. Killing this program leaves the hosts running; the next ``up`` or ``down`` finds them.
-The root file system is built once, in ~/.cache/vllm-deploy or below $XDG_CACHE_HOME; a host's own changes are a layer over it. Where the machine's firewall drops forwarded packets
-(Docker's does) and bridges obey it (br_netfilter), hosts reach the machine but not each other.
+The root file system is built once, in ~/.cache/vllm-deploy or below $XDG_CACHE_HOME; what a host changes is a layer over it.
+Where the machine's firewall drops forwarded packets (Docker's does) and bridges obey it (br_netfilter), hosts do not reach each other.
 """
 
 from __future__ import annotations
