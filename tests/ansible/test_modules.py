@@ -49,6 +49,11 @@ def test_build_that_is_nowhere_leaves_the_index(requirement: str, monkeypatch: p
     assert choice == {"python": sys.executable, "torch": "index", "options": []}
 
 
+def test_lock_with_one_build_only_chooses_a_python() -> None:
+    choice = pick_python.choose("/no/uv", ["/a/python", "/b/python"], "")
+    assert choice == {"python": "/a/python", "torch": "index", "options": []}
+
+
 def test_interpreters_have_headers_and_are_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shim = tmp_path / "python3.13"
     shim.write_text("#!/bin/sh\nexit 127\n")

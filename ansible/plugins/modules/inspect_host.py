@@ -30,13 +30,14 @@ memory_gib: {description: MemAvailable in GiB., type: float, returned: always}
 disk_gib: {description: Free space in GiB where the directory is or will be., type: float, returned: always}
 compiler: {description: Path of g++ or empty., type: str, returned: always}
 libnuma: {description: Whether libnuma.so.1 loads., type: bool, returned: always}
-pythons: {description: "Interpreters 3.11 to 3.13 with path, headers and ensurepip, newest first.", type: list, returned: always}
+pythons: {description: "Interpreters 3.11 to 3.13 with path, version, headers and ensurepip, newest first.", type: list, returned: always}
 apt: {description: Whether apt-get is there., type: bool, returned: always}
 root: {description: Whether the user is root., type: bool, returned: always}
 """
 GIB = 1024**3
 PROBE = (
     "import importlib.util, json, os, sys, sysconfig; print(json.dumps({'path': sys.executable, "
+    "'version': '%d.%d' % sys.version_info[:2], "
     "'headers': os.path.exists(os.path.join(sysconfig.get_path('include'), 'Python.h')), "
     "'ensurepip': importlib.util.find_spec('ensurepip') is not None}))"
 )

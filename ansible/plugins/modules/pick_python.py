@@ -18,11 +18,12 @@ short_description: Choose the Python and the torch build (cpu or index) of the e
 description: >-
   The CPU build of torch is small, but it is offered only where a machine's find-links or PyTorch's own index has it, and not for every
   Python. Each interpreter is tried, newest first; where none gets the CPU build, the newest one takes the package index's ordinary build.
+  Without a C(requirement) only the interpreter is chosen.
   The choice is kept in a file, so that a later run does not rebuild the engine because an index could not be reached.
 options:
   uv: {description: Path of uv., type: path, required: true}
   pythons: {description: "Paths of interpreters, best first.", type: list, elements: str, required: true}
-  requirement: {description: "The torch line of the CPU lock, with its hashes.", type: str, required: true}
+  requirement: {description: "The torch line of the CPU lock, with its hashes, or empty.", type: str, required: true}
   remember: {description: File that keeps the choice., type: path, required: true}
 """
 RETURN = """
@@ -73,7 +74,7 @@ def source_of_cpu_build(uv: str, python: str, requirement: str) -> list[str] | N
 
 def choose(uv: str, pythons: list[str], requirement: str) -> dict[str, Any]:
     """Return the choice of interpreter, torch build and options of uv."""
-    for python in pythons:
+    for python in pythons if requirement else []:
         options = source_of_cpu_build(uv, python, requirement)
         if options is not None:
             return {"python": python, "torch": "cpu", "options": options}
@@ -84,6 +85,11 @@ def main() -> None:
     """Return the kept choice while its interpreter is still among the candidates, else choose and keep."""
     module = AnsibleModule(SPEC, supports_check_mode=True)
     remember = Path(module.params["remember"])
+    if not module.params["pythons"]:
+        module.fail_json(
+            msg="This host has no Python with headers that vllm_lock is for (vllm-cuda: 3.12; vllm-cpu: 3.11 to 3.13)."
+            " Install one, for example: sudo apt-get install -y python3.12 python3.12-venv python3.12-dev"
+        )
     if remember.exists():
         kept = json.loads(remember.read_text(encoding="utf-8"))
         if kept["python"] in module.params["pythons"]:

