@@ -19,11 +19,12 @@ from playbooks import REPOSITORY
 SERVICE = """
 import json, mmap, multiprocessing, os, subprocess, sys
 lock = multiprocessing.get_context("spawn").Lock()  # a semaphore in /dev/shm, as vLLM has them
-file = os.open("/dev/shm/" + sys.argv[1], os.O_CREAT | os.O_RDWR, 0o600)
+path = f"/dev/shm/{sys.argv[1]}-{os.getpid()}"  # a name of its own at each start, as vLLM's
+file = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
 os.ftruncate(file, 4096)
 memory = mmap.mmap(file, 4096)
 code = "import mmap, os, sys, time; m = mmap.mmap(os.open(sys.argv[1], os.O_RDWR), 4096); print(flush=True); time.sleep(600)"
-child = subprocess.Popen([sys.executable, "-c", code, "/dev/shm/" + sys.argv[1]], stdout=subprocess.PIPE)
+child = subprocess.Popen([sys.executable, "-c", code, path], stdout=subprocess.PIPE)
 child.stdout.readline()
 state = {"pid": os.getpid(), "child": child.pid, "argv": sys.argv[1:], "value": os.environ["VALUE"]}
 open(sys.argv[2] + ".new", "w").write(json.dumps(state))
@@ -112,12 +113,17 @@ class Supervised:
         self.state_file.unlink()
         return state
 
+    def shared_files(self) -> list[Path]:
+        """Return the files of the service in /dev/shm."""
+        return list(Path("/dev/shm").glob(f"{self.shared}-*"))
+
     def end(self) -> None:
         """End it all."""
         if self.process.poll() is None:
             self.process.terminate()
             self.process.wait(timeout=30)
-        Path("/dev/shm", self.shared).unlink(missing_ok=True)  # of a service that ended before the reaper looked
+        for file in self.shared_files():  # of a service that ended before the reaper looked
+            file.unlink()
 
 
 @pytest.fixture
@@ -141,16 +147,18 @@ def test_killed_parent_leaves_nothing_beside_the_new_one(supervised: Supervised)
     second = supervised.state()
     assert second["pid"] != first["pid"]
     until(lambda: not alive(int(str(first["child"]))))
+    own = f"{supervised.shared}-{second['pid']}"
+    until(lambda: [file.name for file in supervised.shared_files()] == [own])
     assert alive(int(str(second["child"])))
 
 
 def test_stop_leaves_no_shared_memory(supervised: Supervised) -> None:
     state = supervised.state()
-    assert Path("/dev/shm", supervised.shared).exists()
+    assert supervised.shared_files()
     time.sleep(6)
     supervised.end()
     assert not alive(int(str(state["child"])))
-    assert not Path("/dev/shm", supervised.shared).exists()
+    assert not supervised.shared_files()
 
 
 def semaphores() -> set[str]:
@@ -167,5 +175,5 @@ def test_killed_supervisord_takes_its_services_along(tmp_path: Path) -> None:
     supervised.process.kill()
     supervised.process.wait(timeout=10)
     until(lambda: not alive(int(str(state["pid"]))) and not alive(int(str(state["child"]))))
-    until(lambda: not Path("/dev/shm", supervised.shared).exists())
+    until(lambda: not supervised.shared_files())
     until(lambda: semaphores() <= before)

@@ -1,12 +1,14 @@
-"""Child of the wait tests: writes a recorded log under its own pid, then serves, hangs, refuses or dies."""
+"""Child of the wait tests: writes a recorded log under its own pid and the time of day, then serves, hangs, refuses or dies."""
 
 import json
 import os
+import re
 import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+STAMP = re.compile(r"\d\d-\d\d \d\d:\d\d:\d\d \[")
 log, recorded, port, then = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
 
 
@@ -39,7 +41,8 @@ with log.open("a", encoding="utf-8") as file:
         words = line.split(" ")
         if words[0] == "(APIServer":
             words[1] = f"pid={os.getpid()})"
-        file.write(" ".join(words))
+        # With its old times the log would be another process's for a waiter that comes late.
+        file.write(STAMP.sub(time.strftime("%m-%d %H:%M:%S ["), " ".join(words), count=1))
         if number % 40 == 0:  # in several writes, as a server does
             file.flush()
             time.sleep(0.3)
