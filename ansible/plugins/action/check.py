@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 from ansible.plugins.action import ActionBase
@@ -16,7 +17,10 @@ class ActionModule(ActionBase):
         """Run the probe; never a change."""
         super().run(tmp, task_vars)
         _, args = self.validate_argument_spec({"argv": {"type": "list", "elements": "str", "required": True}})
+        dry, self._task.check_mode = self._task.check_mode, False  # a probe changes nothing
         reply = self._execute_module("ansible.legacy.command", {"argv": args["argv"]}, task_vars=task_vars)
+        if dry and reply.get("rc") == errno.ENOENT:
+            return {"changed": False, "skipped": True, "verdict": "", "msg": "the probes are not installed yet"}
         verdict = "\n".join(reply[key] for key in ("stdout", "stderr", "msg") if reply.get(key))
         if reply.get("rc") == WARNING:
             return {"changed": False, "verdict": verdict, "warnings": [verdict]}

@@ -72,6 +72,8 @@ class ActionModule(ActionBase):
         """Run the command, follow it, and return what the command module returned."""
         super().run(tmp, task_vars)
         _, args = self.validate_argument_spec(SPEC)
+        if self._task.check_mode:
+            return {"skipped": True, "msg": "a long command is not run in check mode", "cmd": args["argv"]}
         folder = self._remote_expand_user(self.get_shell_option("remote_tmp"))
         path = f"{folder}/progress-{uuid.uuid4().hex}"
         command = {

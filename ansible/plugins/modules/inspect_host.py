@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import pwd
 import re
 import shutil
 import subprocess
@@ -31,6 +32,8 @@ disk_gib: {description: Free space in GiB where the directory is or will be., ty
 compiler: {description: Path of g++ or empty., type: str, returned: always}
 libnuma: {description: Whether libnuma.so.1 loads., type: bool, returned: always}
 pythons: {description: "Interpreters 3.11 to 3.13 with path, version, headers and ensurepip, newest first.", type: list, returned: always}
+logrotate: {description: Whether logrotate is there., type: bool, returned: always}
+users: {description: Names of its users., type: list, returned: always}
 apt: {description: Whether apt-get is there., type: bool, returned: always}
 root: {description: Whether the user is root., type: bool, returned: always}
 """
@@ -102,6 +105,8 @@ def main() -> None:
         compiler=shutil.which("g++") or "",
         libnuma=loads("libnuma.so.1"),
         pythons=pythons(),
+        logrotate=shutil.which("logrotate", path="/usr/sbin:/sbin:/usr/bin") is not None,
+        users=[entry.pw_name for entry in pwd.getpwall()],
         apt=shutil.which("apt-get") is not None,
         root=os.geteuid() == 0,
     )
