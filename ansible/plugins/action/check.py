@@ -21,7 +21,8 @@ class ActionModule(ActionBase):
         reply = self._execute_module("ansible.legacy.command", {"argv": args["argv"]}, task_vars=task_vars)
         if dry and reply.get("rc") == errno.ENOENT:
             return {"changed": False, "skipped": True, "verdict": "", "msg": "the probes are not installed yet"}
-        verdict = "\n".join(reply[key] for key in ("stdout", "stderr", "msg") if reply.get(key))
+        said = [reply[key] for key in ("stdout", "stderr") if reply.get(key)]
+        verdict = "\n".join(said) or str(reply.get("msg"))
         if reply.get("rc") == WARNING:
             return {"changed": False, "verdict": verdict, "warnings": [verdict]}
         return {"changed": False, "verdict": verdict, "failed": reply.get("rc") != 0, "msg": verdict}

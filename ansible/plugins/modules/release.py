@@ -186,7 +186,7 @@ def main() -> None:
     module = AnsibleModule(SPEC, supports_check_mode=True)
     given = module.params
     releases = Releases(Path(given["root"]), given["file"], int(given["mode"], 8))
-    release = given["id"]
+    release = given["id"] or ""
     if given["content"] is not None:
         content = f"{given['file']}\n{given['content']}".encode()
         release = f"{given['version']}-{hashlib.sha256(content).hexdigest()[:12]}"
