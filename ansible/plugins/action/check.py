@@ -20,7 +20,12 @@ class ActionModule(ActionBase):
         dry, self._task.check_mode = self._task.check_mode, False  # a probe changes nothing
         reply = self._execute_module("ansible.legacy.command", {"argv": args["argv"]}, task_vars=task_vars)
         if dry and reply.get("rc") == errno.ENOENT:
-            return {"changed": False, "skipped": True, "verdict": "", "msg": "the probes are not installed yet"}
+            return {
+                "changed": False,
+                "skipped": True,
+                "verdict": "",
+                "msg": "the probes are not installed yet",
+            }
         said = [reply[key] for key in ("stdout", "stderr") if reply.get(key)]
         verdict = "\n".join(said) or str(reply.get("msg"))
         if reply.get("rc") == WARNING:

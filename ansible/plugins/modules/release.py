@@ -26,12 +26,12 @@ options:
   file: {description: Name of the file., type: str, required: true}
   content: {description: "The file; C(@RELEASE@) in it becomes the id.", type: str}
   version: {description: First part of the id., type: str}
-  verify: {description: "A command that prints to standard error what is wrong with a unit; its path is appended.", type: list, elements: str}
+  verify: {description: "A command that prints what is wrong with a unit; its path is appended.", type: list, elements: str}
   install: {description: Where the manager reads the file., type: path}
   mode: {description: Mode of the files., type: str, default: "0644"}
   running: {description: A file with the id of the release that runs., type: path}
   keep: {description: How many proven releases stay., type: int, default: 3}
-  belongings: {description: Patterns of paths that are removed unless a release that stays names them., type: list, elements: str, default: []}
+  belongings: {description: Patterns of paths that go unless a release that stays names them., type: list, elements: str, default: []}
 """
 RETURN = """
 id: {description: The release., type: str, returned: always}
@@ -77,9 +77,7 @@ class Releases:
 
     def good(self) -> list[str]:
         """Return the proven releases, the last proven first."""
-        marks = sorted(
-            self.root.glob(f"*/{GOOD}"), key=lambda mark: mark.stat().st_mtime_ns, reverse=True
-        )
+        marks = sorted(self.root.glob(f"*/{GOOD}"), key=lambda mark: mark.stat().st_mtime_ns, reverse=True)
         return [mark.parent.name for mark in marks if not mark.parent.is_symlink()]
 
     def text(self, release: str) -> str:

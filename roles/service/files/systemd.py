@@ -3,8 +3,8 @@
 
     service restart|follow UNIT LOG
 
-The unit's ExecStartPost tells its phase by STATUS= and ends when the service answers, so `systemctl restart` itself waits for that. When the
-start fails, what the log got since then is on standard output. The unit's own TimeoutStartSec is the deadline.
+The unit's ExecStartPost tells its phase by STATUS= and ends when the service answers, so `systemctl restart` itself waits for that.
+When the start fails, what the log got since then is on standard output. The unit's own TimeoutStartSec is the deadline.
 """
 
 from __future__ import annotations
