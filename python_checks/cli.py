@@ -11,7 +11,18 @@ from types import ModuleType
 
 from python_checks import report
 from python_checks.checks import all as all_checks
-from python_checks.checks import chat, completion, gpu, health, model_files, models, port, tool_call, wait
+from python_checks.checks import (
+    chat,
+    completion,
+    gpu,
+    guard,
+    health,
+    model_files,
+    models,
+    port,
+    tool_call,
+    wait,
+)
 from python_checks.options import Parser
 from python_checks.result import CheckError, Result, State, conclude, worst
 
@@ -24,6 +35,7 @@ CHECKS: dict[str, ModuleType] = {
     "model-files": model_files,
     "port": port,
     "gpu": gpu,
+    "guard": guard,
     "wait": wait,
 }
 EPILOG = """\
