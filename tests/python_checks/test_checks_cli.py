@@ -22,6 +22,7 @@ CHECKS = [
     "port",
     "gpu",
     "config",
+    "guard",
     "wait",
     "all",
 ]
