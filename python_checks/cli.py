@@ -14,13 +14,9 @@ from python_checks.checks import all as all_checks
 from python_checks.checks import (
     chat,
     completion,
-<<<<<<< HEAD
     config,
     gpu,
-=======
-    gpu,
     guard,
->>>>>>> 1fc72a9
     health,
     model_files,
     models,
@@ -40,11 +36,8 @@ CHECKS: dict[str, ModuleType] = {
     "model-files": model_files,
     "port": port,
     "gpu": gpu,
-<<<<<<< HEAD
     "config": config,
-=======
     "guard": guard,
->>>>>>> 1fc72a9
     "wait": wait,
 }
 EPILOG = """\
