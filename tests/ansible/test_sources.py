@@ -62,6 +62,9 @@ def test_whole_checkout_is_left_as_it_was(checkout: Path) -> None:
             path: (path.stat().st_mtime_ns, path.stat().st_size) for path in (checkout, *checkout.rglob("*"))
         }
 
+    (checkout / "uvicorn").mkdir()  # what is imported from here would leave bytecode
+    (checkout / "uvicorn/__init__.py").touch()
+    (checkout / "uvicorn/__main__.py").touch()
     before = content()
     assert len(state(checkout)) == 12
     assert content() == before
