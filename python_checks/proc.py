@@ -67,9 +67,9 @@ def command(pid: int) -> list[str]:
     busy with what it had open: then its name, cut by the kernel to 15 characters. Nothing when it is gone.
     """
     try:
-        raw = (PROC / str(pid) / "cmdline").read_bytes()
+        raw = (PROC / str(pid) / "cmdline").read_bytes().rstrip(b"\0")
         if raw:
-            return raw.rstrip(b"\0").decode(errors="replace").split("\0")
+            return raw.decode(errors="replace").split("\0")
         return [(PROC / str(pid) / "comm").read_text(errors="replace").strip()] if stat(pid) else []
     except OSError:
         return []

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.python_checks.island import Island
 from tests.python_checks.support import (
     DEADLINE,
     RECORDED,
@@ -110,3 +111,17 @@ def model(tmp_path: Path) -> Path:
     index = {name: f"model-0000{number}-of-00002.safetensors" for name, number in weights.items()}
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": index}))
     return tmp_path
+
+
+@pytest.fixture
+def island() -> Iterator[Island]:
+    """Give processes a host of their own."""
+    own = Island()
+    yield own
+    own.end()
+
+
+@pytest.fixture
+def port(free_port: int) -> tuple[str, str]:
+    """Give the option of a free port."""
+    return "--port", str(free_port)

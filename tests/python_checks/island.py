@@ -11,6 +11,9 @@ import pytest
 from tests.python_checks.support import DEADLINE, ROOT
 
 ENGINE = Path(__file__).with_name("engine.py")
+# A program that prints its id and listens on the port that it is given.
+LISTEN = "import os, socket, sys, time; s = socket.create_server(('127.0.0.1', int(sys.argv[1])));"
+LISTEN += "print(os.getpid(), flush=True); time.sleep(120)"
 AS_USER = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
 
 

@@ -18,14 +18,6 @@ UNIT = "vllm-deploy-test.service"
 as_root = pytest.mark.skipif(os.geteuid() != 0 or not TREES, reason="NOT TESTED: control groups need root")
 
 
-@pytest.fixture
-def island() -> Iterator[Island]:
-    """Give processes a host of their own."""
-    own = Island()
-    yield own
-    own.end()
-
-
 @pytest.fixture(params=TREES, ids=str)
 def group(request: pytest.FixtureRequest) -> Iterator[Path]:
     """Give a control group that is a unit's, and remove it when the test's processes are gone."""

@@ -56,7 +56,7 @@ def test_a_recorded_refusal_names_its_flag_and_variable(name: str) -> None:
     result = refusals.judge(OUTCOMES[name]["end"], OUTCOMES[name]["arguments"])
     assert result.state is State.CRITICAL
     assert result.reason.startswith(f"vLLM refuses {start}") and words in result.reason
-    assert len(result.reason) < 320 and "choose from {" not in result.reason
+    assert len(result.reason) < 320 and "chose from {" not in result.reason
     assert advice in result.remedy
 
 
