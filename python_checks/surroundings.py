@@ -1,0 +1,73 @@
+"""What a service's host says about itself: GPUs in use, disks."""
+
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from python_checks import nvidia
+from python_checks.gpu_memory import GIB
+from python_checks.result import CheckError, Line, State, one_line
+
+QUERY = "--query-gpu=index,name,memory.used,memory.total,utilization.gpu"
+SMI = 10.0  # seconds for nvidia-smi, which hangs with its driver
+LOW, EMPTY = 5.0, 1.0  # GiB; logs, caches and the next environment need some
+
+
+@dataclass(frozen=True)
+class Disk:
+    """A file system: the paths of ours on it, and its free and whole size in bytes."""
+
+    paths: tuple[str, ...]
+    free: int
+    total: int
+
+    @property
+    def state(self) -> State:
+        """Judge what is left."""
+        left = self.free / GIB
+        return State.CRITICAL if left < EMPTY else State.WARNING if left < LOW else State.OK
+
+    def __str__(self) -> str:
+        """Return it in words."""
+        return f"{self.free / GIB:.1f} of {self.total / GIB:.1f} GiB free ({', '.join(self.paths)})"
+
+
+def disks(paths: list[Path]) -> list[Disk]:
+    """Return the file systems of those paths that exist, one each."""
+    found: dict[int, tuple[list[str], Path]] = {}
+    for path in dict.fromkeys(paths):
+        if path.is_absolute() and path.exists():
+            found.setdefault(path.stat().st_dev, ([], path))[0].append(str(path))
+    sizes = [(tuple(names), os.statvfs(path)) for names, path in found.values()]
+    return [
+        Disk(names, size.f_bavail * size.f_frsize, size.f_blocks * size.f_frsize) for names, size in sizes
+    ]
+
+
+def gpus() -> list[Line]:
+    """Return a line a GPU; what nvidia-smi does not say is left out."""
+    if not shutil.which("nvidia-smi"):
+        return [Line("GPUs", "no GPU (nvidia-smi is not installed)")]
+    try:
+        return gpu_lines(nvidia.ask(SMI, QUERY, "--format=csv,noheader,nounits"))
+    except CheckError as error:
+        return [Line("GPUs", error.fault.reason, State.CRITICAL)]
+
+
+def gpu_lines(text: str) -> list[Line]:
+    """Read the table of nvidia-smi."""
+    lines = []
+    for row in text.splitlines():
+        index, name, *figures = (one_line(field) for field in row.split(","))
+        used, total, busy = (
+            int(each) if re.fullmatch(r"\d+", each) else None for each in [*figures, "", "", ""][:3]
+        )
+        words = name
+        if used is not None and total is not None:
+            words += f", {used / 1024:.1f} of {total / 1024:.1f} GiB used"
+        if busy is not None:
+            words += f", {busy} % busy"
+        lines.append(Line(f"GPU {index}", words))
+    return lines or [Line("GPUs", "no GPU", State.WARNING)]
