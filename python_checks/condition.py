@@ -48,6 +48,8 @@ def condition(service: Service, refused: str, log: LastWords, now: float) -> Con
         case "failed":
             given_up = f", given up after {restarts}" if service.gave_up else ""
             return Condition(State.CRITICAL, f"failed{when}{ended}{given_up}")
+        case "down":
+            return Condition(State.CRITICAL, f"does not run: {service.words}")
     return Condition(State.CRITICAL, "not deployed on this host")
 
 

@@ -12,7 +12,8 @@ from python_checks.surroundings import Disk
 from python_checks.words import count
 
 DEPLOY = "deploy: ansible-playbook deploy.yml"
-ON_PURPOSE = "somebody stopped it (drain.yml, an operator): it did not fail"
+ON_PURPOSE = "somebody stopped it (drain.yml, an operator)"
+CLEAN = ("", "success", "exit code 0", "exit status 0", "killed by SIGTERM", "terminated by SIGTERM")
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,10 @@ def of_service(name: str, signs: Signs) -> Iterator[Finding]:
     if service.state == "absent":
         yield Finding(how.state, f"{name} is not deployed on this host", told, remedy=DEPLOY)
     elif service.state == "stopped":
-        yield Finding(how.state, f"{name} {how.words}", last, ON_PURPOSE, service.start)
+        before = "it did not fail" if service.ended in CLEAN else f"before that it had failed: {log.cause}"
+        yield Finding(how.state, f"{name} {how.words}", last, f"{ON_PURPOSE}; {before}", service.start)
+    elif service.state == "down":
+        yield Finding(how.state, f"{name} {how.words}", last, "its manager was ended, or the host was rebooted", service.start)
     elif service.state == "failed":
         cause = log.cause or f"the log does not say why; the manager: {told}"
         again = f"{remedy}; then: {service.start}" if remedy else f"{service.history}; then: {service.start}"

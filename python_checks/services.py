@@ -19,7 +19,8 @@ class Service:
 
     Attributes:
         name: Its name; vllm and backend are known here.
-        state: running, starting, stopping, restarting (ended, and is started again), stopped (by someone), failed or absent.
+        state: running, starting, stopping, restarting (ended, and is started again), stopped (by someone), failed,
+            down (with its manager) or absent.
         words: The manager's own word for its state; `detail` what it adds, `told` its last lines about the service.
         pid: Its main process, 0 when there is none.
         since: When the state began, in seconds since the epoch; 0 when unknown.

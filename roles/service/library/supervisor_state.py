@@ -39,6 +39,7 @@ STATES = {
     "STOPPED": "stopped",
     "FATAL": "failed",
     "EXITED": "failed",
+    DOWN: "down",
 }
 # 2026-11-24 12:00:00,123 WARN exited: vllm (terminated by SIGKILL; not expected)
 EVENT = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d),\d+ \w+ (exited|spawned|stopped): '?([\w-]+)'? (.*)$")
@@ -94,7 +95,7 @@ def state(name: str, given: dict[str, Any], word: str, changed: bool) -> dict[st
     if word == DOWN:
         begin = [given["control"][0].replace("supervisorctl", "supervisord"), *given["control"][1:]]
     return {
-        "state": STATES.get(word, "stopped" if command else "absent"),
+        "state": STATES.get(word, "stopped") if command else "absent",
         "words": word or "unknown to supervisord",
         "detail": "",
         "pid": pid,
@@ -109,7 +110,7 @@ def state(name: str, given: dict[str, Any], word: str, changed: bool) -> dict[st
         "stale": bool(pid and current and changed),
         "command": command,
         "log": log,
-        "boot": True,  # with supervisord, which the deploy starts
+        "boot": False,  # by supervisord, and nothing starts that with the host
         "start": shlex.join(begin),
         "restart": shlex.join([*given["control"], "restart", name]),
         "history": f"tail -n 50 {given['directory']}/supervisord.log",

@@ -25,7 +25,7 @@ RETURN = """
 manager: {description: The name of the manager., type: str, returned: always}
 services:
   description: >-
-    Name -> state (running, starting, stopping, restarting, stopped, failed, absent); words, detail and told (the manager's own); pid; since
+    Name -> state (running, starting, stopping, restarting, stopped, failed, down, absent); words, detail and told (the manager's own); pid; since
     (of this state, in seconds since the epoch); restarts within restarts_hours (0 - since the last start by hand), gave_up, ended; running,
     current and stale (releases); command, log, boot; start, restart and history (commands for a person).
   type: dict
