@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from python_checks import causes
 from python_checks.condition import Condition, condition
 from python_checks.last_words import LastWords
-from python_checks.result import Result, State
+from python_checks.result import Fault, Result, State, shorten
 from python_checks.services import WILDCARDS, Service
 from python_checks.surroundings import Disk
-from python_checks.words import count
 
 DEPLOY = "deploy: ansible-playbook deploy.yml"
 ON_PURPOSE = "somebody stopped it (drain.yml, an operator)"
@@ -37,7 +36,7 @@ class Signs:
     disks: Sequence[Disk]
     results: Sequence[Result]
     lacks: Sequence[str]
-    strangers: Sequence[str]
+    strangers: Sequence[Fault]
     bound: Mapping[str, Sequence[str]]
     now: float
 
@@ -68,7 +67,13 @@ def of_service(name: str, signs: Signs) -> Iterator[Finding]:
         before = "it did not fail" if service.ended in CLEAN else f"before that it had failed: {log.cause}"
         yield Finding(how.state, f"{name} {how.words}", last, f"{ON_PURPOSE}; {before}", service.start)
     elif service.state == "down":
-        yield Finding(how.state, f"{name} {how.words}", last, "its manager was ended, or the host was rebooted", service.start)
+        yield Finding(
+            how.state,
+            f"{name} {how.words}",
+            last,
+            "its manager was ended, or the host was rebooted",
+            service.start,
+        )
     elif service.state == "failed":
         cause = log.cause or f"the log does not say why; the manager: {told}"
         again = f"{remedy}; then: {service.start}" if remedy else f"{service.history}; then: {service.start}"
@@ -112,15 +117,11 @@ def of_host(signs: Signs) -> Iterator[Finding]:
         cause = "vLLM compiles at its first request: it turns healthy, and that request ends it"
         install = "sudo apt-get install -y g++ python3-dev, then restart vLLM"
         yield Finding(State.CRITICAL, f"missing: {', '.join(signs.lacks)}", "", cause, install)
-    if signs.strangers:
-        more = f" and {len(signs.strangers) - 2} more" if len(signs.strangers) > 2 else ""
-        yield Finding(
-            State.WARNING,
-            f"{count(len(signs.strangers), 'process')} of another vLLM on this host",
-            "; ".join(signs.strangers[:2]) + more,
-            "left by a vLLM that was killed, or another server's; it holds memory",
-            "end what is left over: kill PID (never another server's)",
-        )
+    serves = any(service.pid for service in signs.services.values() if service.name == "vllm")
+    for fault in signs.strangers:  # beside a server they only take memory; a start they may keep away
+        state = State.WARNING if serves else State.CRITICAL
+        cause = "left by a vLLM that was killed, or another server"
+        yield Finding(state, shorten(fault.reason, 300), "", cause, shorten(fault.remedy, 300))
 
 
 def of_checks(signs: Signs) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
 
-from python_checks import command, proc, sockets
+from python_checks import command, engines, proc, sockets
 from python_checks.checks import all as all_checks
 from python_checks.checks import gpu, port
 from python_checks.options import Parser
@@ -99,15 +99,10 @@ def missing_compiler(vllm: Service) -> list[str]:
     return lacks
 
 
-def strangers(services: Mapping[str, Service]) -> list[str]:
-    """Return the engine processes that belong to none of our services; what a killed vLLM leaves looks like that."""
+def strangers(services: Mapping[str, Service]) -> list[Fault]:
+    """Fault vLLM's processes that belong to none of our services; what a killed one leaves looks like that."""
     roots = [service.pid for service in services.values() if service.pid]
-    found = []
-    for pid in proc.pids():
-        words = proc.describe(pid)
-        if ": VLLM::" in words and not any(proc.belongs(pid, root) for root in roots):
-            found.append(words)
-    return found
+    return engines.judge(engines.find(), lambda pid: any(proc.belongs(pid, root) for root in roots), "")
 
 
 def bound(service: Service) -> list[str]:

@@ -36,6 +36,7 @@ def read(service: Service) -> LastWords:
         return LastWords()
     end = _end(Path(service.log))
     pid = service.pid or next((int(found) for line in reversed(end) for found in _SERVER.findall(line)), 0)
+    opened = [place for place, line in enumerate(end) if causes.GUARD.match(line)][-1:]
     lines, before = end[-FALLBACK:], ""
     if service.name == "vllm" and pid:
         started = proc.started_at(service.pid) if service.pid else None
@@ -43,6 +44,8 @@ def read(service: Service) -> LastWords:
         lines = list(tail.lines) if tail.found else ([] if service.pid else lines)
         first = next((place for place, line in enumerate(end) if f" pid={pid}) " in line), len(end))
         before = shorten(causes.cause(end[:first]), 300)
+    if opened and not service.pid:  # the guard opens a start, and may have refused the last one
+        lines = end[opened[0] :]
     last = next((line for line in reversed(lines or end) if line.strip()), "")
     return replace(judge(lines, last), before=before)
 

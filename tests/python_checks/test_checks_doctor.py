@@ -13,7 +13,7 @@ from python_checks import diagnosis, examine, last_words, services, surroundings
 from python_checks.checks import doctor
 from python_checks.diagnosis import Finding, Signs
 from python_checks.last_words import LastWords
-from python_checks.result import Result, State
+from python_checks.result import Fault, Result, State
 from python_checks.services import Service
 from tests.python_checks.support import Probe, Recorded
 
@@ -46,15 +46,26 @@ def test_nothing_is_wrong() -> None:
     result = doctor.judge(signs(), "demo")
     assert (result.state, result.reason, result.remedy) == (State.OK, "nothing is wrong", "")
     [well] = [line.words for line in result.evidence["screen"] if line.label == "well"]
-    assert [each.split(" (")[0] for each in well.split(", ")] == ["vllm", "backend", "health", "disk", "compiler"]
+    assert [each.split(" (")[0] for each in well.split(", ")] == [
+        "vllm",
+        "backend",
+        "health",
+        "disk",
+        "compiler",
+    ]
 
 
 def test_a_crash_loop_ends_with_the_cause_from_the_log(recorded: Recorded) -> None:
     log = last_words.judge(recorded("trunc"), "the last line")
     finding = one(signs("systemd_failed", logs={"vllm": log, "backend": LastWords()}))
-    assert finding.symptom == "vllm failed 60 s ago (exit code 1), given up after 14 automatic restarts in 24 h"
+    assert (
+        finding.symptom == "vllm failed 60 s ago (exit code 1), given up after 14 automatic restarts in 24 h"
+    )
     assert "SafetensorError" in finding.cause
-    assert finding.remedy == "run the model-files check on the model's directory; then: systemctl reset-failed vllm; systemctl start vllm"
+    assert (
+        finding.remedy
+        == "run the model-files check on the model's directory; then: systemctl reset-failed vllm; systemctl start vllm"
+    )
     again = one(signs("systemd_restarting", logs={"vllm": log, "backend": LastWords()}))
     assert "will be started again" in again.symptom and "SafetensorError" in again.cause
 
@@ -106,8 +117,12 @@ def test_the_host() -> None:
     full = surroundings.Disk(("/opt/vllm",), 2**29, 2**37)
     assert one(signs(disks=[full])).symptom == "disk nearly full: 0.5 of 128.0 GiB free (/opt/vllm)"
     assert one(signs(lacks=["g++"])).state is State.CRITICAL
-    stranger = one(signs(strangers=[f"pid {pid} (user x): VLLM::Worker" for pid in (1, 2, 3)]))
-    assert "3 processes" in stranger.symptom and "1 more" in stranger.evidence
+    stranger = Fault("another vLLM runs on this host: pid 1", "end it (kill 1)")
+    assert one(signs(strangers=[stranger])).state is State.WARNING
+    kept_away = [
+        each.symptom for each in diagnosis.findings(signs("supervisor_stopped", strangers=[stranger]))
+    ]
+    assert kept_away[1] == stranger.reason and len(kept_away) == 2
 
 
 def test_checks_that_say_the_same_are_one_finding_and_the_worst_comes_first() -> None:
@@ -147,14 +162,17 @@ def test_options_that_a_check_refuses_are_a_fault_of_the_service() -> None:
 def test_an_engine_without_a_server_is_seen() -> None:
     code = "import sys, time; print(flush=True); time.sleep(60)"
     with subprocess.Popen(
-        ["VLLM::Worker_TP0", "-c", code], executable=sys.executable, stdout=subprocess.PIPE, start_new_session=True
+        ["VLLM::Worker_TP0", "-c", code],
+        executable=sys.executable,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
     ) as child:
         assert child.stdout
         child.stdout.readline()
         try:
-            assert any(f"pid {child.pid} " in each for each in examine.strangers({}))
+            assert any(f"pid {child.pid} " in each.reason for each in examine.strangers({}))
             own = Service("vllm", pid=os.getpid())
-            assert not any(f"pid {child.pid} " in each for each in examine.strangers({"vllm": own}))
+            assert not any(f"pid {child.pid} " in each.reason for each in examine.strangers({"vllm": own}))
         finally:
             child.kill()
 

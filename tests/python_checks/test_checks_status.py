@@ -46,7 +46,9 @@ def test_a_host_that_is_well() -> None:
     result = status.judge(found, "ml35")
     lines = screen(result)
     assert result.state is State.OK and lines["ml35"].words == "all is well"
-    assert re.fullmatch(r"running for 60 s \(since .*\), pid \d+, no automatic restart in 24 h", lines["vllm"].words)
+    assert re.fullmatch(
+        r"running for 60 s \(since .*\), pid \d+, no automatic restart in 24 h", lines["vllm"].words
+    )
     assert lines["queue"].words == "2 requests running, 1 waiting"
     assert lines["probes"].words == "ok 30 s ago, 1 check"
     assert lines["disk"].words == "50.0 of 100.0 GiB free (/opt/vllm)"
@@ -57,10 +59,16 @@ def test_a_host_that_is_well() -> None:
     ("name", "words"),
     [
         ("systemd_failed", "failed 60 s ago (exit code 1), given up after 14 automatic restarts in 24 h"),
-        ("systemd_restarting", "ended 60 s ago (killed by SIGKILL) and will be started again; 14 automatic restarts in 24 h"),
+        (
+            "systemd_restarting",
+            "ended 60 s ago (killed by SIGKILL) and will be started again; 14 automatic restarts in 24 h",
+        ),
         ("systemd_stopped", "stopped 60 s ago (killed by SIGKILL): it stays so until it is started"),
         ("systemd_absent", "not deployed on this host"),
-        ("supervisor_stopped", "stopped 60 s ago (exit status 0): it stays so until it is started; not started with the host either"),
+        (
+            "supervisor_stopped",
+            "stopped 60 s ago (exit status 0): it stays so until it is started; not started with the host either",
+        ),
         ("supervisor_down", "does not run: supervisord does not run"),
     ],
 )
@@ -76,7 +84,10 @@ def test_restarts_and_another_release_are_warnings() -> None:
     lines = screen(status.judge(seen("systemd_stale"), "ml35"))
     assert lines["vllm"].state is lines["release"].state is State.WARNING
     assert "14 automatic restarts in 24 h" in lines["vllm"].words
-    assert lines["release"].words == "0.32.0-aaaaaaaaaaaa runs, 0.32.0-cccccccccccc is the activated one: deploy again"
+    assert (
+        lines["release"].words
+        == "0.32.0-aaaaaaaaaaaa runs, 0.32.0-cccccccccccc is the activated one: deploy again"
+    )
 
 
 def test_a_start_shows_its_phase_until_it_took_too_long() -> None:
@@ -105,7 +116,9 @@ def test_a_verdict_that_is_not_of_what_runs(verdict: tuple[float, dict[str, str]
 
 
 def test_gpus_as_nvidia_smi_prints_them() -> None:
-    lines = surroundings.gpu_lines("0, NVIDIA H100 80GB HBM3, 73123, 81559, 43\n1, NVIDIA A100, [N/A], [N/A], [N/A]\n")
+    lines = surroundings.gpu_lines(
+        "0, NVIDIA H100 80GB HBM3, 73123, 81559, 43\n1, NVIDIA A100, [N/A], [N/A], [N/A]\n"
+    )
     assert lines == [
         Line("GPU 0", "NVIDIA H100 80GB HBM3, 71.4 of 79.6 GiB used, 43 % busy"),
         Line("GPU 1", "NVIDIA A100"),
@@ -115,13 +128,24 @@ def test_gpus_as_nvidia_smi_prints_them() -> None:
 def test_the_screen_on_a_host(probe: Probe, server: Server, tmp_path: Path) -> None:
     """The whole of it as a process: facts on standard input's place, a real server, aligned lines of 100 columns."""
     host, port = server.url.removeprefix("http://").split(":")
-    server.answers["/metrics"] = (200, 'vllm:num_requests_running{engine="0"} 3.0\nvllm:num_requests_waiting{engine="0"} 0.0\n')
+    server.answers["/metrics"] = (
+        200,
+        'vllm:num_requests_running{engine="0"} 3.0\nvllm:num_requests_waiting{engine="0"} 0.0\n',
+    )
     vllm = {"state": "running", "pid": 1, "since": 1.0, "log": f"{tmp_path}/none", "unheard_of": 1}
     vllm["command"] = ["vllm", "serve", str(tmp_path), f"--host={host}", "--port", port]
-    done = probe("status", "--facts", json.dumps({"services": {"vllm": vllm}}), "--home", str(tmp_path), "--format", "screen")
+    done = probe(
+        "status",
+        "--facts",
+        json.dumps({"services": {"vllm": vllm}}),
+        "--home",
+        str(tmp_path),
+        "--format",
+        "screen",
+    )
     lines = done.stdout.splitlines()
     assert done.returncode == 1 and lines[0].startswith("!  status")  # no verdict yet
-    assert f"     queue    3 requests running, none waiting" in lines
+    assert "     queue    3 requests running, none waiting" in lines
     assert max(map(len, lines)) <= 100
     assert len({line.index(words) for line, words in zip(lines[1:3], ("running", "none"), strict=True)}) == 1
 
@@ -141,7 +165,7 @@ def test_a_verdict_is_remembered_in_one_step(probe: Probe, healthy: Healthy, tmp
     assert probe(*options, *remember).returncode == 0
     document = json.loads(file.read_text())
     assert (document["state"], document["releases"]) == ("ok", {"vllm": "0.32.0-abc"})
-    assert [each["check"] for each in document["results"]][0] == "model-files"
+    assert document["results"][0]["check"] == "model-files"
     there = []
     server.answers["/health"] = lambda _: (there.append(file.exists()), (503, ""))[1]
     assert probe(*options, *remember).returncode == 2
@@ -152,9 +176,22 @@ def test_a_verdict_is_remembered_in_one_step(probe: Probe, healthy: Healthy, tmp
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(0, "0 s"), (99, "99 s"), (180, "3 min"), (3600, "60 min"), (7200, "2 h"), (9000, "2 h 30 min"), (86400, "24 h"), (260000, "3 days")],
+    [
+        (0, "0 s"),
+        (99, "99 s"),
+        (180, "3 min"),
+        (3600, "60 min"),
+        (7200, "2 h"),
+        (9000, "2 h 30 min"),
+        (86400, "24 h"),
+        (260000, "3 days"),
+    ],
 )
 def test_times_in_words(seconds: float, words: str) -> None:
     assert span(seconds) == words
     assert ago(1000.0, 1000.0 + seconds) == (f"{words} ago" if seconds else "just now")
-    assert (count(0, "process"), count(1, "process"), count(2, "process")) == ("no process", "1 process", "2 processes")
+    assert (count(0, "process"), count(1, "process"), count(2, "process")) == (
+        "no process",
+        "1 process",
+        "2 processes",
+    )

@@ -25,9 +25,9 @@ RETURN = """
 manager: {description: The name of the manager., type: str, returned: always}
 services:
   description: >-
-    Name -> state (running, starting, stopping, restarting, stopped, failed, down, absent); words, detail and told (the manager's own); pid; since
-    (of this state, in seconds since the epoch); restarts within restarts_hours (0 - since the last start by hand), gave_up, ended; running,
-    current and stale (releases); command, log, boot; start, restart and history (commands for a person).
+    Name -> state (running, starting, stopping, restarting, stopped, failed, down, absent); words, detail and told (the manager's); pid;
+    since (of this state, in seconds of the epoch); restarts in restarts_hours (0 - since the last start by hand), gave_up, ended;
+    running, current and stale are about releases; command, log, boot; start, restart and history are commands for a person.
   type: dict
   returned: always
 """
