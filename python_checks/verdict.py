@@ -65,8 +65,5 @@ def recall(path: Path) -> Verdict | None:
 
 def activated(directory: Path) -> dict[str, str]:
     """Return service -> activated release of a directory with SERVICE/current links."""
-    return {
-        link.parent.name: os.readlink(link)
-        for link in sorted(directory.glob("*/current"))
-        if link.is_symlink()
-    }
+    links = [path / "current" for path in sorted(directory.glob("*"))]
+    return {link.parent.name: os.readlink(link) for link in links if link.is_symlink()}

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,9 @@ def seen(name: str, *, answers: bool = True, age: float = 60.0, **changes: Any) 
 
 
 def screen(result: Result) -> dict[str, Line]:
-    return {line.label.strip(): line for line in map(lambda each: Line(*each), result.evidence["screen"])}
+    """Return label -> line; of the services' own lines those of vLLM, which come first."""
+    lines = [Line(*line) for line in result.evidence["screen"]]
+    return {line.label.strip(): line for line in reversed(lines)}
 
 
 def test_a_host_that_is_well() -> None:
@@ -132,7 +135,13 @@ def test_the_screen_on_a_host(probe: Probe, server: Server, tmp_path: Path) -> N
         200,
         'vllm:num_requests_running{engine="0"} 3.0\nvllm:num_requests_waiting{engine="0"} 0.0\n',
     )
-    vllm = {"state": "running", "pid": 1, "since": 1.0, "log": f"{tmp_path}/none", "unheard_of": 1}
+    vllm = {
+        "state": "running",
+        "pid": 1,
+        "since": time.time() - 60,
+        "log": f"{tmp_path}/none",
+        "unheard_of": 1,
+    }
     vllm["command"] = ["vllm", "serve", str(tmp_path), f"--host={host}", "--port", port]
     done = probe(
         "status",
