@@ -89,10 +89,13 @@ def gpu_arguments(vllm: Service) -> Sequence[str]:
 def missing_compiler(vllm: Service) -> list[str]:
     """Return what of a C++ compiler and Python's headers is not there; vLLM compiles at its first request."""
     lacks = [] if shutil.which("g++") else ["g++"]
-    interpreter = "".join(vllm.command[:1])
-    if Path(interpreter).name.startswith("python") and Path(interpreter).exists():
+    # The engine's own Python, or the one beside its program `vllm`.
+    interpreter = Path("".join(vllm.command[:1]))
+    if not interpreter.name.startswith("python"):
+        interpreter = interpreter.with_name("python")
+    if interpreter.is_absolute() and interpreter.exists():
         try:
-            found = command.run((interpreter, "-I", "-c", HEADERS), 20).text.strip()
+            found = command.run((str(interpreter), "-I", "-c", HEADERS), 20).text.strip()
         except (OSError, TimeoutError):
             found = ""
         lacks += ["the headers of its Python (python3-dev)"] if found == "False" else []
