@@ -35,15 +35,17 @@ class Disk:
 
 
 def disks(paths: list[Path]) -> list[Disk]:
-    """Return the file systems of those paths that exist, one each."""
-    found: dict[int, tuple[list[str], Path]] = {}
+    """Return the file systems of those paths that exist, one each; a path below another one is not named."""
+    found: dict[int, list[Path]] = {}
     for path in dict.fromkeys(paths):
         if path.is_absolute() and path.exists():
-            found.setdefault(path.stat().st_dev, ([], path))[0].append(str(path))
-    sizes = [(tuple(names), os.statvfs(path)) for names, path in found.values()]
-    return [
-        Disk(names, size.f_bavail * size.f_frsize, size.f_blocks * size.f_frsize) for names, size in sizes
-    ]
+            found.setdefault(path.stat().st_dev, []).append(path)
+    disks = []
+    for held in found.values():
+        size = os.statvfs(held[0])
+        names = tuple(str(path) for path in held if not set(path.parents) & set(held))
+        disks.append(Disk(names, size.f_bavail * size.f_frsize, size.f_blocks * size.f_frsize))
+    return disks
 
 
 def gpus() -> list[Line]:

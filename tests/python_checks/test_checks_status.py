@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,21 @@ def test_gpus_as_nvidia_smi_prints_them() -> None:
     assert lines == [
         Line("GPU 0", "NVIDIA H100 80GB HBM3, 71.4 of 79.6 GiB used, 43 % busy"),
         Line("GPU 1", "NVIDIA A100"),
+    ]
+
+
+def test_one_line_a_file_system(tmp_path: Path) -> None:
+    """A log below the directory of all is not named, another file system is, a path that is not there is none."""
+    (tmp_path / "logs").mkdir()
+    disks = surroundings.disks(
+        [tmp_path, tmp_path / "logs", tmp_path / "none", Path("/proc"), Path("relative")]
+    )
+    assert [disk.paths for disk in disks] == [(str(tmp_path),), ("/proc",)]
+    assert disks[0].total == shutil.disk_usage(tmp_path).total
+    assert [surroundings.Disk((), size, 2**40).state for size in (2**33, 2**31, 2**29)] == [
+        State.OK,
+        State.WARNING,
+        State.CRITICAL,
     ]
 
 
