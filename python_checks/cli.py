@@ -4,9 +4,7 @@ import argparse
 import importlib
 import signal
 import sys
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from types import ModuleType
 
 from python_checks import report
@@ -15,17 +13,21 @@ from python_checks.checks import (
     chat,
     completion,
     config,
+    doctor,
     gpu,
     guard,
     health,
+    idle,
     model_files,
     models,
     port,
+    status,
     tool_call,
     wait,
 )
 from python_checks.options import Parser
-from python_checks.result import CheckError, Result, State, conclude, worst
+from python_checks.result import Result, State, worst
+from python_checks.timed import timed
 
 CHECKS: dict[str, ModuleType] = {
     "health": health,
@@ -39,6 +41,9 @@ CHECKS: dict[str, ModuleType] = {
     "config": config,
     "guard": guard,
     "wait": wait,
+    "idle": idle,
+    "status": status,
+    "doctor": doctor,
 }
 EPILOG = """\
 exit codes: 0 ok, 1 warning, 2 critical, 3 unknown (also: wrong usage, interrupted)
@@ -64,23 +69,9 @@ def parser() -> argparse.ArgumentParser:
             "--format",
             choices=report.FORMATS,
             default="text",
-            help="one line, a table, or JSON (%(default)s)",
+            help="one line, a table, a screen, or JSON (%(default)s)",
         )
     return top
-
-
-def timed(name: str, check: Callable[[argparse.Namespace], Result], options: argparse.Namespace) -> Result:
-    """Run one check; whatever it did not foresee is unknown, never ok."""
-    start = time.monotonic()
-    try:
-        result = check(options)
-    except CheckError as error:
-        result = conclude(name, [error.fault], "")
-    except Exception as error:
-        result = Result(
-            name, State.UNKNOWN, f"unforeseen {type(error).__name__}: {error}", "report this with the options"
-        )
-    return replace(result, check=name, seconds=time.monotonic() - start)
 
 
 def _interrupt(_signal: int, _frame: object) -> None:

@@ -1,12 +1,14 @@
-"""Three ways to print results: one line a check, a table, JSON."""
+"""Four ways to print results: one line a check, a table, a screen of aligned lines, JSON."""
 
 import json
+import textwrap
 from collections.abc import Sequence
 from typing import TextIO
 
-from python_checks.result import Result, State, worst
+from python_checks.result import Line, Result, State, worst
 
 PIPED_WIDTH = 100  # columns of a table that no terminal shows
+MARKS = {State.OK: "  ", State.WARNING: "! ", State.CRITICAL: "!!", State.UNKNOWN: "? "}
 COLOURS = {State.OK: "green", State.WARNING: "yellow", State.CRITICAL: "bold red", State.UNKNOWN: "magenta"}
 
 
@@ -53,4 +55,31 @@ def as_json(results: Sequence[Result], stream: TextIO) -> None:
     print(file=stream)
 
 
-FORMATS = {"text": text, "table": table, "json": as_json}
+def screen(results: Sequence[Result], stream: TextIO) -> None:
+    """Print the lines that a check made for a person (status, doctor), aligned, what is not well marked; else its one line."""
+    for result in results:
+        lines = [Line(*line) for line in result.evidence.get("screen", ())]
+        if not lines:
+            text([result], stream)
+        width = max((len(line.label) for line in lines), default=0)
+        for line in lines:
+            head = f"{MARKS[State(line.state)]} {line.label:{width}}  "
+            print(fill(line.words, head), file=stream)
+
+
+def fill(words: str, head: str) -> str:
+    """Return `words` behind `head`, wrapped into a column of their own; a path or a command is never cut."""
+    return (
+        textwrap.fill(
+            words,
+            PIPED_WIDTH,
+            initial_indent=head,
+            subsequent_indent=" " * len(head),
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        or head.rstrip()
+    )
+
+
+FORMATS = {"text": text, "table": table, "screen": screen, "json": as_json}

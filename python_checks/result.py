@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 
 class State(IntEnum):
@@ -63,6 +63,14 @@ class Result:
             "seconds": round(self.seconds, 3),
             "evidence": self.evidence,
         }
+
+
+class Line(NamedTuple):
+    """One line of a screen, in `evidence["screen"]`: its label, its words, and whether it is well."""
+
+    label: str
+    words: str
+    state: State = State.OK
 
 
 class CheckError(Exception):

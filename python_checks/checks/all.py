@@ -2,8 +2,10 @@
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 
 from python_checks import options as opt
+from python_checks import verdict
 from python_checks.checks import chat, completion, health, model_files, models, tool_call
 from python_checks.result import Result, State
 
@@ -21,6 +23,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     opt.add_backend_url(parser, default=None)
     model_files.add_arguments(parser, required=False)
     opt.add_timeout(parser, TIMEOUT)
+    parser.add_argument(
+        "--remember",
+        type=Path,
+        metavar="FILE",
+        help="keep the verdict there for the status check; none while it runs",
+    )
+    parser.add_argument(
+        "--releases",
+        type=Path,
+        metavar="DIR",
+        help="with SERVICE/current links: what the verdict is of",
+    )
 
 
 def plan(options: argparse.Namespace) -> list[tuple[str, Callable[[argparse.Namespace], Result], bool]]:
@@ -39,6 +53,8 @@ def plan(options: argparse.Namespace) -> list[tuple[str, Callable[[argparse.Name
 
 def run(options: argparse.Namespace, timed: Timed) -> list[Result]:
     """Run the plan; once health has failed, what needs the server is not run, and says so."""
+    if options.remember:
+        verdict.forget(options.remember)
     results: list[Result] = []
     healthy = True
     for name, check, needs in plan(options):
@@ -51,4 +67,7 @@ def run(options: argparse.Namespace, timed: Timed) -> list[Result]:
     if not results:
         words = "nothing to check: give --url with --model, --backend-url or --model-directory"
         results.append(Result("all", State.UNKNOWN, words))
+    if options.remember:
+        releases = verdict.activated(options.releases) if options.releases else {}
+        verdict.remember(options.remember, results, releases)
     return results

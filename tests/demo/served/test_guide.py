@@ -73,12 +73,6 @@ def test_deploy_alone_changes_nothing() -> None:
     assert api_server()[0] == pid
 
 
-def test_status_shows_the_table() -> None:
-    run = playbook("ansible/demo_status.yml")
-    assert run.returncode == 0, run.stdout
-    assert "tool-call" in run.stdout and "RUNNING" in run.stdout
-
-
 def test_nothing_is_written_outside() -> None:
     pid, _ = api_server()
     with open(f"/proc/{pid}/environ", "rb") as file:

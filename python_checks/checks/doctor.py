@@ -1,0 +1,67 @@
+"""What is wrong, and what to do: every check that can be run, also when nothing runs; worst first."""
+
+import argparse
+import time
+
+from python_checks import diagnosis, examine
+from python_checks.checks import all as all_checks
+from python_checks.checks import status
+from python_checks.diagnosis import Finding, Signs
+from python_checks.result import SEVERITY, Line, Result, State, worst
+
+NEEDS: tuple[str, ...] = all_checks.NEEDS
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this check: those of `status` and of `all`."""
+    status.add_arguments(parser)
+    all_checks.add_arguments(parser)
+
+
+def run(options: argparse.Namespace) -> Result:
+    """Look at everything, then judge."""
+    seen = status.gather(options)
+    vllm = seen.services.get("vllm")
+    signs = Signs(
+        seen.services,
+        seen.refused,
+        seen.logs,
+        seen.disks,
+        examine.checks(options, seen.services, seen.refused),
+        examine.missing_compiler(vllm) if vllm and vllm.command else [],
+        examine.strangers(seen.services) if vllm else [],
+        {name: examine.bound(service) for name, service in seen.services.items() if service.pid},
+        time.time(),
+    )
+    return judge(signs, options.title)
+
+
+def judge(signs: Signs, title: str) -> Result:
+    """Make one screen of the findings, worst first, then what is well."""
+    findings = sorted(diagnosis.findings(signs), key=lambda each: -SEVERITY.index(each.state))
+    state = worst([finding.state for finding in findings]) if findings else State.OK
+    well = ", ".join(diagnosis.well(signs))
+    counts = [
+        (sum(each.state is kind for each in findings), kind.name.lower()) for kind in reversed(SEVERITY)
+    ]
+    words = ", ".join(f"{number} {kind}" for number, kind in counts if number) or "nothing is wrong"
+    lines = [Line(title, words, state)]
+    for finding in findings:
+        lines += [Line("", ""), *screen(finding)]
+    lines += [Line("", ""), Line("well", well or "nothing")]
+    if not findings:
+        return Result("doctor", State.OK, words, evidence={"screen": lines})
+    first = findings[0]
+    reason = f"{words}: {first.symptom}" + (f"; {first.cause}" if first.cause else "")
+    return Result("doctor", state, reason, first.remedy, evidence={"screen": lines})
+
+
+def screen(finding: Finding) -> list[Line]:
+    """Return the lines of one finding; what is not known is left out."""
+    parts = (
+        Line("symptom", finding.symptom, finding.state),
+        Line("evidence", finding.evidence),
+        Line("cause", finding.cause),
+        Line("remedy", finding.remedy),
+    )
+    return [part for part in parts if part.words]

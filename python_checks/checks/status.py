@@ -1,0 +1,130 @@
+"""One screen of what runs: services, releases, queue, GPUs, the last verdict of the probes, disk. Asks, and changes nothing."""
+
+import argparse
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from python_checks import last_words, metrics, services, surroundings, verdict
+from python_checks.condition import condition
+from python_checks.http import fetch
+from python_checks.last_words import LastWords
+from python_checks.metrics import Queue
+from python_checks.result import CheckError, Line, Result, State, worst
+from python_checks.services import Service
+from python_checks.verdict import Verdict
+from python_checks.words import ago, count
+
+NEEDS: tuple[str, ...] = ("requests",)
+
+TIMEOUT = 5.0  # seconds for each question
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was found. `refused` says why a service did not answer, `logs` what its log ends with."""
+
+    services: dict[str, Service]
+    refused: dict[str, str]
+    logs: dict[str, LastWords]
+    queue: Queue | None
+    gpus: list[Line]
+    verdict: Verdict | None
+    disks: list[surroundings.Disk]
+    now: float
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this check."""
+    services.add_facts(parser)
+    parser.add_argument("--verdict", type=Path, metavar="FILE", help="what the check all remembered there")
+    parser.add_argument("--home", type=Path, metavar="DIR", help="where everything of ours lies: its disk")
+    parser.add_argument(
+        "--title", default="status", help="opens the screen, e.g. the host's name (%(default)s)"
+    )
+
+
+def run(options: argparse.Namespace) -> Result:
+    """Ask everybody, then judge."""
+    return judge(gather(options), options.title)
+
+
+def gather(options: argparse.Namespace) -> Seen:
+    """Ask the services, their logs, nvidia-smi and the disks."""
+    known: dict[str, Service] = options.facts
+    refused, queue = {}, None
+    for name, service in known.items():
+        refused[name] = "it does not run"
+        if service.pid:
+            try:
+                reply = fetch("GET", service.url + (metrics.PATH if name == "vllm" else "/health"), TIMEOUT)
+                refused[name] = ""
+                queue = metrics.queue(reply) if name == "vllm" else queue
+            except CheckError as error:
+                refused[name] = refused[name] and error.fault.reason
+    paths = [options.home] if options.home else []
+    paths += [Path(path) for service in known.values() for path in (service.model, service.log) if path]
+    return Seen(
+        known,
+        refused,
+        {name: last_words.read(service) for name, service in known.items()},
+        queue,
+        surroundings.gpus() if "vllm" in known else [],
+        verdict.recall(options.verdict) if options.verdict else None,
+        surroundings.disks(paths),
+        time.time(),
+    )
+
+
+def judge(seen: Seen, title: str) -> Result:
+    """Make the screen; the first line says the worst."""
+    lines = [line for name in seen.services for line in service_lines(name, seen)]
+    lines += [*seen.gpus, probes(seen), *(Line("disk", str(disk), disk.state) for disk in seen.disks)]
+    bad = [line for line in lines if line.state is not State.OK]
+    state = worst([line.state for line in lines])
+    first = [line for line in bad if line.state is state]
+    reason = f"{first[0].label.strip()} {first[0].words}" if first else "all is well"
+    head = Line(title, f"{len(bad)} of {len(lines)} lines need a look" if bad else reason, state)
+    remedy = "ask the doctor: ansible/doctor.yml" if bad else ""
+    return Result("status", state, reason, remedy, evidence={"screen": [head, *lines]})
+
+
+def service_lines(name: str, seen: Seen) -> list[Line]:
+    """Return what there is to say about one service."""
+    service, log = seen.services[name], seen.logs[name]
+    how = condition(service, seen.refused[name], log, seen.now)
+    lines = [Line(name, how.words, how.state)]
+    if service.stale:
+        other = f"{service.running or 'another release'} runs, {service.current} is the activated one: deploy again"
+        lines.append(Line("  release", other, State.WARNING))
+    else:
+        lines.append(Line("  release", service.running or service.current or "none was activated"))
+    if name == "vllm" and service.command:
+        lines.append(Line("  model", f"{service.served_name} at {service.url} ({service.model})"))
+    if seen.queue and name == "vllm":
+        lines.append(Line("  queue", str(seen.queue)))
+    if how.state is not State.OK and log.last:
+        lines.append(Line("  log", log.last))
+    return lines
+
+
+def probes(seen: Seen) -> Line:
+    """Return the last verdict, its age, and whether it is still about what runs."""
+    last = seen.verdict
+    if last is None:
+        return Line(
+            "probes", "no verdict: they never ran, or were cut off; run ansible/probe.yml", State.WARNING
+        )
+    words = f"{last.state.name.lower()} {ago(last.time, seen.now)}, {count(len(last.results), 'check')}"
+    if last.state is not State.OK:
+        words += f"; {last.worst.check}: {last.worst.reason}"
+    for name, service in seen.services.items():
+        if last.releases.get(name, service.current) != service.current:
+            return Line(
+                "probes", f"{words}; of another release of {name}", worst([last.state, State.WARNING])
+            )
+        if service.pid and service.since > last.time:
+            return Line(
+                "probes", f"{words}; {name} was started since then", worst([last.state, State.WARNING])
+            )
+    return Line("probes", words, last.state)

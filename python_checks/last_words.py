@@ -1,0 +1,72 @@
+"""The end of a service's log: its last line, where a start is, and why a process ended."""
+
+import contextlib
+import os
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from python_checks import causes, phases, proc
+from python_checks.logtail import LogTail
+from python_checks.result import shorten
+from python_checks.services import Service
+
+SIZE = 256 * 2**10  # bytes of the end that are looked through
+FALLBACK = 50  # lines, where no line names a process
+_SERVER = re.compile(r"\(APIServer pid=(\d+)\)")
+# What the checks around a start wrote there; they looked closer than anybody can afterwards.
+_VERDICT = re.compile(r"^(?:guard|wait) (?:CRITICAL|UNKNOWN): (.*?)(?: \| time=[\d.]+s)?$")
+_REMEDY = re.compile(r"^remedy: (.*)$")
+
+
+@dataclass(frozen=True)
+class LastWords:
+    """A phase of a start, why it ended, the remedy, the last line; `before`: why the process before this one ended."""
+
+    phase: str = ""
+    cause: str = ""
+    remedy: str = ""
+    last: str = ""
+    before: str = ""
+
+
+def read(service: Service) -> LastWords:
+    """Read the log of a service; of vLLM that of the process that runs, or else of the last one."""
+    if not service.log:
+        return LastWords()
+    end = _end(Path(service.log))
+    pid = service.pid or next((int(found) for line in reversed(end) for found in _SERVER.findall(line)), 0)
+    opened = [place for place, line in enumerate(end) if causes.GUARD.match(line)][-1:]
+    lines, before = end[-FALLBACK:], ""
+    if service.name == "vllm" and pid:
+        started = proc.started_at(service.pid) if service.pid else None
+        tail = LogTail(Path(service.log), pid, started)
+        lines = list(tail.lines) if tail.found else ([] if service.pid else lines)
+        first = next((place for place, line in enumerate(end) if f" pid={pid}) " in line), len(end))
+        before = shorten(causes.cause(end[:first]), 300)
+    if opened and not service.pid:  # the guard opens a start, and may have refused the last one
+        lines = end[opened[0] :]
+    last = next((line for line in reversed(lines or end) if line.strip()), "")
+    return replace(judge(lines, last), before=before)
+
+
+def judge(lines: list[str], last: str) -> LastWords:
+    """Take the phase, the cause and its remedy from lines."""
+    phase = next((found for line in reversed(lines) if (found := phases.phase(line))), "")
+    cause, remedy = causes.cause(lines), ""
+    for line, following in zip(lines, [*lines[1:], ""], strict=False):
+        if verdict := _VERDICT.match(line):
+            advice = _REMEDY.match(following)
+            cause, remedy = verdict[1], advice[1] if advice else ""
+    remedy = remedy or (causes.remedy(cause) if cause else "")
+    return LastWords(phase, shorten(cause, 300), shorten(remedy, 300), shorten(last, 300))
+
+
+def _end(path: Path) -> list[str]:
+    """Return the last lines of a file; a progress bar's carriage return ends a line, too."""
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        file.seek(max(0, size - SIZE))
+        text = file.read().decode("utf-8", "replace")
+        return [line for line in re.split(r"[\r\n]+", text) if line]
+    return []

@@ -1,0 +1,69 @@
+"""The last verdict of all probes, kept in a file: when, of which releases, and what each said."""
+
+import json
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from python_checks.result import SEVERITY, Result, State, worst
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a run of all probes found; `time` is in seconds since the epoch, `releases` what was activated then."""
+
+    time: float
+    state: State
+    releases: dict[str, str]
+    results: list[Result]
+
+    @property
+    def worst(self) -> Result:
+        """Return the first of the worst results."""
+        return max(self.results, key=lambda result: SEVERITY.index(result.state))
+
+
+def forget(path: Path) -> None:
+    """Remove a verdict, so that a run that is cut off leaves none behind."""
+    path.unlink(missing_ok=True)
+
+
+def remember(path: Path, results: Sequence[Result], releases: dict[str, str]) -> None:
+    """Write a verdict in one step."""
+    document = {
+        "time": time.time(),
+        "state": worst([result.state for result in results]).name.lower(),
+        "releases": releases,
+        "results": [{**result.as_dict(), "evidence": {}} for result in results],
+    }
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished.write_text(json.dumps(document, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    unfinished.chmod(0o644)
+    unfinished.replace(path)
+
+
+def recall(path: Path) -> Verdict | None:
+    """Return the last verdict; None when there is none that can be read."""
+    try:
+        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        results = [
+            Result(
+                each["check"], State[each["state"].upper()], each["reason"], each["remedy"], each["seconds"]
+            )
+            for each in document["results"]
+        ]
+        state = State[document["state"].upper()]
+        return (
+            Verdict(float(document["time"]), state, dict(document["releases"]), results) if results else None
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def activated(directory: Path) -> dict[str, str]:
+    """Return service -> activated release of a directory with SERVICE/current links."""
+    links = [path / "current" for path in sorted(directory.glob("*"))]
+    return {link.parent.name: os.readlink(link) for link in links if link.is_symlink()}

@@ -1,0 +1,121 @@
+"""What a real systemd is said to know: state, release, automatic restarts of a day, and commands that work."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from states import state
+
+PROGRAM = Path(__file__).with_name("hosts.py")
+# As templates/systemd renders it, in small: an argument with all that systemd reads itself.
+UNIT = r"""
+[Unit]
+StartLimitIntervalSec=300
+StartLimitBurst=4
+[Service]
+Type=exec
+ExecStartPre=/bin/sh -c 'echo 1-abc >"$${RUNTIME_DIRECTORY}/release"'
+ExecStart="/usr/bin/python3" "/opt/server.py" "--model" "/m 50%% \"x\" $$HOME"
+Restart=always
+RestartSec=0.5
+RuntimeDirectory=vllm
+StandardOutput=append:/opt/vllm.log
+StandardError=inherit
+[Install]
+WantedBy=multi-user.target
+"""
+GOOD, BAD = "import time; print('up', flush=True); time.sleep(600)", "raise SystemExit(3)"
+
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0, reason="NOT TESTED: test hosts need root, and with them all that needs a systemd host"
+)
+
+
+class Host:
+    """A booted host, seen through SSH and through the module."""
+
+    def __init__(self, directory: Path) -> None:
+        self.inventory = directory / "hosts.yml"
+
+    def run(self, command: str) -> str:
+        document = json.loads(self.inventory.read_text())["all"]
+        variables, address = document["vars"], document["hosts"]["gamma"]["ansible_host"]
+        options = shlex.split(variables["ansible_ssh_common_args"])
+        ssh = ["ssh", *options, "-i", variables["ansible_ssh_private_key_file"], f"root@{address}", command]
+        done = subprocess.run(ssh, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+        return done.stdout.strip()
+
+    def serve(self, code: str) -> None:
+        self.run(f"printf %s {shlex.quote(code)} >/opt/server.py")
+
+    def ask(self) -> dict[str, Any]:
+        arguments = {"services": ["vllm"], "releases": "/opt/releases"}
+        return state("systemd_state", arguments, "-i", str(self.inventory))["vllm"]
+
+    def until(self, condition: Callable[[dict[str, Any]], bool], seconds: float = 40) -> dict[str, Any]:
+        deadline = time.monotonic() + seconds
+        while not condition(facts := self.ask()):
+            assert time.monotonic() < deadline, facts
+        return facts
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    directory = tmp_path_factory.mktemp("hosts") / "run"
+    environment = os.environ | {"HOSTS_DIRECTORY": str(directory)}
+
+    def hosts(*arguments: str) -> None:
+        subprocess.run([sys.executable, PROGRAM, *arguments], env=environment, timeout=900, check=True)
+
+    hosts("install")
+    hosts("up", "gamma")
+    yield Host(directory)
+    hosts("down")
+
+
+def test_from_nothing_to_given_up(host: Host) -> None:
+    assert host.ask()["state"] == "absent"
+    host.serve(GOOD)
+    host.run(f"printf %s {shlex.quote(UNIT)} >/etc/systemd/system/vllm.service")
+    host.run("mkdir -p /opt/releases/vllm; ln -s 1-abc /opt/releases/vllm/current; systemctl daemon-reload")
+    assert (host.ask()["state"], host.ask()["boot"]) == ("stopped", False)
+    host.run("systemctl enable --now vllm")
+    facts = host.until(lambda facts: facts["state"] == "running")
+    assert str(facts["pid"]) == host.run("systemctl show --property=MainPID --value vllm")
+    assert facts["command"][1:] == ["/opt/server.py", "--model", '/m 50% "x" $HOME']
+    assert host.run(f"tr '\\0' '\\n' </proc/{facts['pid']}/cmdline").splitlines() == facts["command"]
+    assert (facts["log"], facts["boot"], facts["restarts"]) == ("/opt/vllm.log", True, 0)
+    assert (facts["running"], facts["stale"]) == ("1-abc", False)
+
+    host.run("ln -sfn 2-def /opt/releases/vllm/current")
+    assert host.ask()["stale"]
+
+    host.run("systemctl kill --signal=KILL vllm")
+    again = host.until(lambda now: now["state"] == "running" and now["pid"] != facts["pid"])
+    host.run("systemctl reset-failed vllm")  # as every deploy does
+    assert host.run("systemctl show --property=NRestarts --value vllm") == "0"
+    assert (again["restarts"], host.ask()["restarts"]) == (1, 1)
+
+    host.run("systemctl stop vllm")
+    facts = host.ask()
+    assert (facts["state"], facts["pid"], facts["ended"]) == ("stopped", 0, "killed by SIGTERM")
+
+    host.serve(BAD)
+    host.run("systemctl start vllm")
+    facts = host.until(lambda facts: facts["gave_up"])
+    assert (facts["state"], facts["ended"]) == ("failed", "exit code 3") and facts["restarts"] >= 3
+    assert any("repeated too quickly" in line or "exit-code" in line for line in facts["told"])
+
+    host.serve(GOOD)
+    host.run(facts["start"])
+    assert host.ask()["state"] == "running"

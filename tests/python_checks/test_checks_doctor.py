@@ -1,0 +1,191 @@
+"""`doctor`: each thing that can be wrong, as symptom, cause and remedy; worst first; also when nothing runs."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from python_checks import diagnosis, examine, last_words, services, surroundings
+from python_checks.checks import doctor
+from python_checks.diagnosis import Finding, Signs
+from python_checks.last_words import LastWords
+from python_checks.result import Fault, Result, State
+from python_checks.services import Service
+from tests.python_checks.support import Probe, Recorded
+
+FACTS = Path(__file__).parent / "facts"
+
+
+def signs(name: str = "supervisor_running", **changes: Any) -> Signs:
+    """Return the signs of a recorded host on which all else is well."""
+    known = services.load((FACTS / f"{name}.json").read_text(encoding="utf-8"))
+    given: dict[str, Any] = {
+        "services": known,
+        "refused": {each: "" if service.pid else "it does not run" for each, service in known.items()},
+        "logs": dict.fromkeys(known, LastWords()),
+        "disks": [surroundings.Disk(("/opt/vllm",), 2**36, 2**37)],
+        "results": [Result("health", State.OK, "/health says 200")],
+        "lacks": [],
+        "strangers": [],
+        "bound": {each: [service.host] for each, service in known.items() if service.pid},
+        "now": known["vllm"].since + 60,
+    }
+    return Signs(**(given | changes))
+
+
+def one(found: Signs) -> Finding:
+    [finding] = diagnosis.findings(found)
+    return finding
+
+
+def test_nothing_is_wrong() -> None:
+    result = doctor.judge(signs(), "demo")
+    assert (result.state, result.reason, result.remedy) == (State.OK, "nothing is wrong", "")
+    [well] = [line.words for line in result.evidence["screen"] if line.label == "well"]
+    assert [each.split(" (")[0] for each in well.split(", ")] == [
+        "vllm",
+        "backend",
+        "health",
+        "disk",
+        "compiler",
+    ]
+
+
+def test_a_crash_loop_ends_with_the_cause_from_the_log(recorded: Recorded) -> None:
+    log = last_words.judge(recorded("trunc"), "the last line")
+    finding = one(signs("systemd_failed", logs={"vllm": log, "backend": LastWords()}))
+    assert (
+        finding.symptom == "vllm failed 60 s ago (exit code 1), given up after 14 automatic restarts in 24 h"
+    )
+    assert "SafetensorError" in finding.cause
+    assert (
+        finding.remedy
+        == "run the model-files check on the model's directory; then: systemctl reset-failed vllm; systemctl start vllm"
+    )
+    again = one(signs("systemd_restarting", logs={"vllm": log, "backend": LastWords()}))
+    assert "will be started again" in again.symptom and "SafetensorError" in again.cause
+
+
+def test_a_log_that_says_nothing_gives_the_manager_the_word() -> None:
+    finding = one(signs("systemd_failed"))
+    assert "Start request repeated too quickly" in finding.cause or "Failed" in finding.cause
+    assert finding.remedy.startswith("journalctl -u vllm")
+
+
+def test_stopped_on_purpose_or_while_it_failed() -> None:
+    finding = one(signs("supervisor_stopped"))
+    assert "it did not fail" in finding.cause and finding.remedy.endswith("start vllm")
+    log = LastWords(cause="CUDA out of memory")
+    late = one(signs("systemd_stopped", logs={"vllm": log, "backend": LastWords()}))
+    assert "before that it had failed: CUDA out of memory" in late.cause
+
+
+def test_nothing_is_deployed_or_the_manager_is_gone() -> None:
+    assert [each.remedy for each in diagnosis.findings(signs("systemd_absent"))] == [diagnosis.DEPLOY] * 2
+    down = diagnosis.findings(signs("supervisor_down"))
+    assert len(down) == 2 and all("supervisord --configuration" in each.remedy for each in down)
+
+
+def test_a_release_that_is_not_the_activated_one() -> None:
+    stale = diagnosis.findings(signs("systemd_stale"))[-1]
+    assert stale.symptom == "vllm runs 0.32.0-aaaaaaaaaaaa, and 0.32.0-cccccccccccc is activated"
+    assert stale.remedy.startswith("systemctl restart vllm")
+
+
+def test_a_hung_server_and_one_that_restarted() -> None:
+    hung = one(signs(refused={"vllm": "no answer from http://x within 5 s", "backend": ""}, now=2e9))
+    assert hung.state is State.CRITICAL and "hangs" in hung.cause and hung.remedy.endswith("restart vllm")
+    log = LastWords(before="(x) died unexpectedly")
+    restarted = diagnosis.findings(signs("systemd_running", logs={"vllm": log, "backend": LastWords()}))[0]
+    assert restarted.state is State.WARNING and restarted.cause == "(x) died unexpectedly"
+    assert "oom" in restarted.remedy
+
+
+@pytest.mark.parametrize(
+    ("bound", "wrong"), [(["127.0.0.1"], False), (["0.0.0.0"], True), ([], False), (["10.0.0.1"], True)]
+)
+def test_the_address_that_it_has_and_the_one_that_it_asks_for(bound: list[str], wrong: bool) -> None:
+    found = diagnosis.findings(signs(bound={"vllm": bound}))
+    assert [f"listens on {bound[0]}:" in each.symptom for each in found] == [True] * wrong
+
+
+def test_the_host() -> None:
+    full = surroundings.Disk(("/opt/vllm",), 2**29, 2**37)
+    assert one(signs(disks=[full])).symptom == "disk nearly full: 0.5 of 128.0 GiB free (/opt/vllm)"
+    assert one(signs(lacks=["g++"])).state is State.CRITICAL
+    stranger = Fault("another vLLM runs on this host: pid 1", "end it (kill 1)")
+    assert one(signs(strangers=[stranger])).state is State.WARNING
+    kept_away = [
+        each.symptom for each in diagnosis.findings(signs("supervisor_stopped", strangers=[stranger]))
+    ]
+    assert kept_away[1] == stranger.reason and len(kept_away) == 2
+
+
+def test_checks_that_say_the_same_are_one_finding_and_the_worst_comes_first() -> None:
+    results = [
+        Result("gpu", State.WARNING, "persistence mode is off", "nvidia-smi -pm 1"),
+        Result("completion", State.CRITICAL, "HTTP 500", "see the log"),
+        Result("tool-call", State.CRITICAL, "HTTP 500", "see the log"),
+        Result("chat", State.UNKNOWN, "not run, health failed"),
+    ]
+    result = doctor.judge(signs(results=results), "demo")
+    symptoms = [line.words for line in result.evidence["screen"] if line.label == "symptom"]
+    assert symptoms == ["completion, tool-call: HTTP 500", "gpu: persistence mode is off"]
+    assert result.reason == "1 critical, 1 warning: completion, tool-call: HTTP 500"
+
+
+def test_the_verdict_of_a_guard_in_the_log_is_the_cause() -> None:
+    lines = ["(APIServer pid=1) ERROR 11-24 12:00:00 [x.py:1] ValueError: old"]
+    lines += ["guard CRITICAL: 127.0.0.1:8000 is held by pid 9 | time=0.10s", "remedy: stop it", "end"]
+    log = last_words.judge(lines, "end")
+    assert (log.cause, log.remedy) == ("127.0.0.1:8000 is held by pid 9", "stop it")
+
+
+def test_the_log_of_a_dead_vllm_is_that_of_its_last_process(recorded: Recorded, tmp_path: Path) -> None:
+    path = tmp_path / "vllm.log"
+    path.write_text("\n".join([*recorded("badparser"), *recorded("trunc")]) + "\n")
+    log = last_words.read(Service("vllm", log=str(path)))
+    assert "SafetensorError" in log.cause and "parser" in log.before
+    assert last_words.read(Service("vllm", log=f"{tmp_path}/none")) == LastWords()
+
+
+def test_options_that_a_check_refuses_are_a_fault_of_the_service() -> None:
+    vllm = Service("vllm", command=["python", "-m", "x", "--model", "/m", "--gpu-memory-utilization", "1.5"])
+    result = examine.ask("gpu", examine.gpu, *examine.gpu_arguments(vllm))
+    assert result.state is State.CRITICAL and "not above 0 and up to 1: '1.5'" in result.reason
+
+
+def test_an_engine_without_a_server_is_seen() -> None:
+    code = "import sys, time; print(flush=True); time.sleep(60)"
+    with subprocess.Popen(
+        ["VLLM::Worker_TP0", "-c", code],
+        executable=sys.executable,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    ) as child:
+        assert child.stdout
+        child.stdout.readline()
+        try:
+            assert any(f"pid {child.pid} " in each.reason for each in examine.strangers({}))
+            own = Service("vllm", pid=os.getpid())
+            assert not any(f"pid {child.pid} " in each.reason for each in examine.strangers({"vllm": own}))
+        finally:
+            child.kill()
+
+
+def test_the_doctor_on_a_host_where_nothing_runs(probe: Probe, model: Path, free_port: int) -> None:
+    """As a process: what needs a server is left out, the rest is run; the model lacks a shard."""
+    (model / "model-00002-of-00002.safetensors").unlink()
+    vllm = {"state": "stopped", "ended": "exit status 0", "start": "START"}
+    vllm["command"] = [sys.executable, "-m", "x", "--model", str(model), "--port", str(free_port)]  # type: ignore[assignment]
+    done = probe("doctor", "--facts", json.dumps({"services": {"vllm": vllm}}), "--format", "screen")
+    assert done.returncode == 2
+    shown = done.stdout
+    assert shown.index("vllm stopped") < shown.index("model-00002-of-00002.safetensors is missing")
+    assert "START" in shown and "port of vllm" in shown.splitlines()[-1]
+    assert "connection refused" not in shown  # what follows from the first finding is none of its own
+    assert max(map(len, shown.splitlines())) <= 100
