@@ -20,8 +20,14 @@ class ActionModule(ActionBase):
         dry, self._task.check_mode = self._task.check_mode, False  # a probe changes nothing
         reply = self._execute_module("ansible.legacy.command", {"argv": args["argv"]}, task_vars=task_vars)
         if dry and reply.get("rc") == errno.ENOENT:
-            return {"changed": False, "skipped": True, "verdict": "", "msg": "the probes are not installed yet"}
-        verdict = "\n".join(reply[key] for key in ("stdout", "stderr", "msg") if reply.get(key))
+            return {
+                "changed": False,
+                "skipped": True,
+                "verdict": "",
+                "msg": "the probes are not installed yet",
+            }
+        said = "\n".join(reply[key] for key in ("stdout", "stderr") if reply.get(key))
+        verdict = said or reply.get("msg", "")
         if reply.get("rc") == WARNING:
             return {"changed": False, "verdict": verdict, "warnings": [verdict]}
         return {"changed": False, "verdict": verdict, "failed": reply.get("rc") != 0, "msg": verdict}
