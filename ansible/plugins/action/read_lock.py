@@ -18,7 +18,7 @@ SPEC = {
     "known": {"type": "dict", "required": True},
 }
 REQUIREMENT = re.compile(
-    r"[A-Za-z0-9][\w.-]*(\[[\w,.-]+\])?==[^\s;]+( ; [^\\]*?)?(?=\s--hash=sha256:[0-9a-f]{64})"
+    r"[A-Za-z0-9][\w.-]*(\[[\w,.-]+\])?==[^\s;]+( ; [^\\]*?)?(?=\s+--hash=sha256:[0-9a-f]{64})"
 )
 CUDA = re.compile(r"^(?:cuda-toolkit|nvidia-cuda-runtime(?:-cu\d+)?)==(\d+\.\d+)", re.MULTILINE)
 SUPPORTED = ("3.11", "3.12", "3.13")
