@@ -32,7 +32,8 @@ def judge(
         budget = _budget(options, small.name, float(small.usable * MIB))
     except CheckError as error:
         return None, [error.fault]
-    faults = gpu_memory.judge(budget, budget.usable if free is None else free)
+    least = gpu_memory.LEAST if options.reserve is None else budget.reserve
+    faults = gpu_memory.judge(budget, budget.usable if free is None else free, least)
     longest = budget.shape.longest
     if budget.length > longest:
         words = f"--max-model-len {budget.length} is over the {longest} tokens that the model allows"

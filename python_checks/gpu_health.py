@@ -10,16 +10,21 @@ from python_checks.result import Fault, State
 # Required Driver Version for CUDA Minor Version Compatibility").
 BRANCHES = {11: 450, 12: 525, 13: 580}
 CAPABILITY = (8, 0)  # bfloat16, which gpt-oss is in (vLLM's platforms/cuda.py, check_if_supports_dtype)
+OWN_LOCK = (
+    "let vllm_lock name a set of your own for the CUDA of this driver (README.md, GPUs, drivers and locks)"
+)
 RESET = "stop what uses it and reset it (sudo nvidia-smi -i {} -r), else reboot; if it comes back, replace the card"
 
 
 def driver(found: Inventory, wanted: tuple[int, int]) -> list[Fault]:
-    """Want a driver that runs the CUDA of the locked vLLM."""
+    """Want a driver that runs the CUDA of the locked vLLM; of the same major version an older one does, as a rule."""
     branch = BRANCHES.get(wanted[0])
     number = re.match(r"\d+", found.driver)
     cuda = re.fullmatch(r"(\d+)\.(\d+).*", found.cuda)
+    state = State.CRITICAL
     if cuda:
         enough = (int(cuda[1]), int(cuda[2])) >= wanted
+        state = State.WARNING if int(cuda[1]) == wanted[0] else state
     elif number and branch:
         enough = int(number[0]) >= branch
     else:
@@ -28,9 +33,13 @@ def driver(found: Inventory, wanted: tuple[int, int]) -> list[Fault]:
     if enough:
         return []
     runs, needs = f"CUDA {found.cuda}" if cuda else "an older CUDA", f"{wanted[0]}.{wanted[1]}"
-    install = f"install driver {branch} or newer" if branch else "install a newer driver"
-    words = f"driver {found.driver} runs {runs}, the locked vLLM needs CUDA {needs}"
-    return [Fault(words, f"{install}, or lock a vLLM for the older CUDA: another set by vllm_lock")]
+    words = f"driver {found.driver} runs {runs}, the locked vLLM is built for CUDA {needs}"
+    if state is State.WARNING:
+        return [Fault(words, "should a start say that a PTX is unsupported, install a newer driver", state)]
+    install = f"install driver R{branch} or newer" if branch else "install a newer driver"
+    return [
+        Fault(f"{words} and needs {f'R{branch}' if branch else 'a newer one'}", f"{install}, or {OWN_LOCK}")
+    ]
 
 
 def choose(gpus: Sequence[Gpu], devices: str | None, wanted: int | None) -> tuple[list[Gpu], list[Fault]]:
@@ -67,6 +76,11 @@ def health(gpus: Sequence[Gpu], abilities: Mapping[int, tuple[int, int]], wanted
     for gpu in gpus:
         name, reset = f"GPU {gpu.index} ({gpu.name})", RESET.format(gpu.index)
         faults += [Fault(f"{name}: {words}", reset) for words in gpu.trouble]
+        if gpu.fabric not in ("", "Completed"):
+            words = f"{name}: its NVLink fabric is not ready ({gpu.fabric}), CUDA would fail with 802"
+            faults.append(
+                Fault(words, "start the Fabric Manager: sudo systemctl enable --now nvidia-fabricmanager")
+            )
         if gpu.uncorrected:
             faults.append(Fault(f"{name}: {gpu.uncorrected} uncorrected memory errors (ECC)", reset))
         if gpu.corrected:

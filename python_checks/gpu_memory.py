@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from python_checks.kv_cache import Shape
-from python_checks.result import Fault
+from python_checks.result import Fault, State
 
 GIB, MIB = 2**30, 2**20
 BUFFERS = 0.09 * GIB  # rotary tables, biases kept in 32 bits: 34.38 measured (above), 34.29 by the files
 OUTSIDE, GRAPHS, ACTIVATION = 0.44 * GIB, 0.94 * GIB, 0.69 * GIB
+LEAST = OUTSIDE + ACTIVATION  # with the smallest batch and without CUDA graphs: no estimate any more
 MEASURED_TOKENS, MEASURED_REQUESTS = 2048, 256  # by 15.66 requests, and by vLLM's default that goes with them
 
 
@@ -110,15 +111,18 @@ def default_requests(name: str, usable: float) -> int:
     return 1024 if usable >= 70 * GIB and "a100" not in name.lower() else 256
 
 
-def judge(budget: Budget, free: float) -> list[Fault]:
+def judge(budget: Budget, free: float, least: float = LEAST) -> list[Fault]:
     """Fault a model that does not fit, with the length and the utilization that would.
 
     Args:
         budget: The memory of the smallest GPU.
         free: Bytes that no other program holds on it.
+        least: Bytes of the reserve that are sure; what only the rest of it keeps out is a warning.
     """
-    if budget.shape.request_bytes(budget.length, budget.in_flight) <= budget.cache:
+    request = budget.shape.request_bytes(budget.length, budget.in_flight)
+    if request <= budget.cache:
         return []
+    perhaps = request <= budget.cache + budget.reserve - least
     ways = []
     longest = budget.shape.longest_in(budget.cache, budget.in_flight)
     if longest:
@@ -131,4 +135,6 @@ def judge(budget: Budget, free: float) -> list[Fault]:
             f"no --max-model-len and no --gpu-memory-utilization do ({enough:.2f} is needed): "
             "more GPUs (--tensor-parallel-size), larger ones, or a smaller model"
         )
-    return [Fault(f"the model does not fit: {budget}", " or ".join(ways))]
+    words = "the model may not fit, by the estimate" if perhaps else "the model does not fit"
+    state = State.WARNING if perhaps else State.CRITICAL
+    return [Fault(f"{words}: {budget}", " or ".join(ways), state)]

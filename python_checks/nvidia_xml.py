@@ -19,6 +19,7 @@ TROUBLE = (
     ("remapped_rows/remapped_row_pending", "a row of its memory waits to be remapped"),
     ("retired_pages/pending_retirement", "a page of its memory waits to be retired"),
     ("ecc_errors/aggregate/sram_threshold_exceeded", "its SRAM had too many errors"),
+    ("gpu_reset_status/reset_required", "it has to be reset"),
 )
 
 
@@ -40,15 +41,14 @@ class Gpu:
     uuid: str
     bus: str  # as in the kernel's log: 0000:1b:00
     name: str
-    usable: (
-        int | None
-    )  # what CUDA calls the total: without the driver's reserve; the smallest slice in MIG mode
+    usable: int | None  # CUDA's total: without the driver's reserve; in MIG mode the smallest slice
     free: int | None  # None in MIG mode too
     persistence: bool | None
     mig: bool
     corrected: int
     uncorrected: int
     trouble: tuple[str, ...]  # what the driver itself calls broken, or wants done
+    fabric: str  # "Completed" once it is known to the NVSwitches, "" where there are none
     holders: tuple[Holder, ...]
 
 
@@ -112,6 +112,7 @@ def _gpu(index: int, node: ElementTree.Element) -> Gpu:
         corrected,
         uncorrected,
         tuple(_trouble(node)),
+        _value(node, "fabric/state"),
         tuple(_holders(node)),
     )
 

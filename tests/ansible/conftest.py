@@ -16,11 +16,17 @@ def playbook(tmp_path: Path) -> Playbook:
 
 
 @pytest.fixture(scope="session")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Playbook]:
-    """Run a playbook on a host that has passed the checks once: uv, the probes and supervisord are there."""
+def prepared_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The directory of a host that has passed the checks once: uv, the probes and supervisord are there."""
     directory = tmp_path_factory.mktemp("d") / "demo"
     first = run_playbook("ansible/check.yml", directory)
     assert first.returncode == 0, first.stdout
-    yield lambda name, *arguments: run_playbook(name, directory, *arguments)
+    yield directory
     last = run_playbook("ansible/demo_stop.yml", directory)
     assert last.returncode == 0, last.stdout
+
+
+@pytest.fixture
+def prepared(prepared_directory: Path) -> Playbook:
+    """Run a playbook on that host."""
+    return lambda name, *arguments: run_playbook(name, prepared_directory, *arguments)

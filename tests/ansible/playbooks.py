@@ -12,6 +12,17 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 Playbook = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
+def programs(directory: Path, *without: str) -> str:
+    """Return a PATH with the programs of the system but those whose names begin so, and no Python but the one that runs this."""
+    directory.mkdir()
+    (directory / f"python3.{sys.version_info.minor}").symlink_to(Path(sys.executable).resolve())
+    for program in (each for folder in ("/usr/bin", "/bin") for each in Path(folder).glob("*")):
+        link = directory / program.name
+        if not program.name.startswith(("python", *without)) and not link.exists():
+            link.symlink_to(program)
+    return str(directory)
+
+
 def run_playbook(
     name: str, directory: Path, *arguments: str, inventory: str = "inventory/demo", **variables: str
 ) -> subprocess.CompletedProcess[str]:

@@ -62,7 +62,7 @@ def test_interpreters_have_headers_and_are_ones(tmp_path: Path, monkeypatch: pyt
     if not (tmp_path / name).exists():
         (tmp_path / name).symlink_to(Path(sys.executable).resolve())
     monkeypatch.setenv("PATH", str(tmp_path))
-    found = inspect_host.pythons()
+    found = inspect_host.pythons(tmp_path / "none")
     expected = [] if sys.version_info.minor == 13 else [str(tmp_path / name)]
     assert [each["path"] for each in found] == expected
 

@@ -48,9 +48,11 @@ def test_the_devices_that_vllm_may_see(host: Host, devices: str, wanted: int, wo
 def test_an_old_driver_is_named_with_the_way_to_another_lock(host: Host) -> None:
     done = host("old_driver", NCCL)
     assert done.returncode == 2
-    assert "driver 550.163.01 runs CUDA 12.4, the locked vLLM needs CUDA 13.0" in done.stdout
-    assert "install driver 580 or newer" in done.stdout and "vllm_lock" in done.stdout
+    assert "driver 550.163.01 runs CUDA 12.4, the locked vLLM is built for CUDA 13.0" in done.stdout
+    assert "install driver R580 or newer" in done.stdout and "vllm_lock" in done.stdout
     assert host("old_driver", NCCL, "--cuda", "12.4").returncode == 0
+    done = host("old_driver", NCCL, "--cuda", "12.8")  # CUDA's minor versions are compatible, but for PTX
+    assert done.returncode == 1 and "built for CUDA 12.8" in done.stdout and "R5" not in done.stdout
     unsaid = nvidia_xml.parse(document("old_driver").replace("<cuda_version>12.4", "<cuda_version>N/A"))
     assert "runs an older CUDA" in gpu_health.driver(unsaid, (13, 0))[0].reason
     assert gpu_health.driver(unsaid, (12, 9)) == []
@@ -69,6 +71,15 @@ def test_sick_gpus_are_critical(host: Host) -> None:
     assert "sudo nvidia-smi -i 0 -r" in done.stdout
     done = host("sick", NCCL, "--devices", "1", "--tensor-parallel-size", "1")
     assert done.returncode == 0  # the other one is not ours to use
+
+
+def test_a_fabric_that_is_not_ready_is_critical(host: Host) -> None:
+    text = document("h100x2")
+    for state, code in (("In Progress", 2), ("Not Started", 2), ("Completed", 0), ("N/A", 0)):
+        fabric = f"<fabric><state>{state}</state><status>N/A</status></fabric>"
+        done = host(text.replace("<processes>", f"{fabric}<processes>"), NCCL)
+        assert done.returncode == code
+        assert ("systemctl enable --now nvidia-fabricmanager" in done.stdout) is bool(code)
 
 
 def test_an_xid_in_the_kernels_log_is_critical(host: Host) -> None:

@@ -1,5 +1,6 @@
 """The KV cache's blocks, against vLLM 0.32's own functions and against starts that were measured."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -75,6 +76,17 @@ def test_what_does_not_fit_gets_the_length_and_the_utilization_that_do() -> None
     assert fault.remedy == "--max-model-len 64464 at most or --gpu-memory-utilization 0.93 at least"
     (fault,) = gpu_memory.judge(budget, 74 * GIB)
     assert fault.remedy == "--max-model-len 64464 at most"
+
+
+def test_what_only_the_estimate_keeps_out_is_a_warning() -> None:
+    """A request takes 4.79 GiB; with the measured 1.13 GiB alone 80 x 0.9 - 66 - 1.13 = 4.87 are left."""
+    budget = Budget(80 * GIB, 0.90, 66 * GIB, 3.5 * GIB, 131072, 8192, shape(GPT_OSS, 1))
+    (fault,) = gpu_memory.judge(budget, 79.9 * GIB)
+    assert fault.state is State.WARNING and "may not fit, by the estimate" in fault.reason
+    (fault,) = gpu_memory.judge(budget, 79.9 * GIB, least=budget.reserve)  # the user gave it
+    assert fault.state is State.CRITICAL and "does not fit" in fault.reason
+    (fault,) = gpu_memory.judge(replace(budget, weights=66.1 * GIB), 79.9 * GIB)
+    assert fault.state is State.CRITICAL
 
 
 def test_what_cannot_fit_needs_more_gpus() -> None:

@@ -48,6 +48,9 @@ def test_trouble_is_what_the_driver_says() -> None:
     gpu = nvidia_xml.parse(document("sick")).gpus[0]
     assert gpu.uncorrected == 3 and gpu.corrected == 0
     assert gpu.trouble == ("the driver asks for: Reset", "a row of its memory waits to be remapped")
+    reset = "<gpu_reset_status><reset_required>Yes</reset_required></gpu_reset_status><processes>"
+    old = nvidia_xml.parse(document("old_driver").replace("<processes>", reset, 1))
+    assert [gpu.trouble for gpu in old.gpus] == [("it has to be reset",), ()]
     lost = document("h100x2").replace("<free>81152 MiB</free>", "<free>GPU is lost</free>", 1)
     assert nvidia_xml.parse(lost).gpus[0].trouble == ("GPU is lost",)
 

@@ -51,15 +51,16 @@ def read_manifest(bundle: Path, again: str) -> dict[str, Any]:
 
 def faults(manifest: dict[str, Any], ids: dict[str, str], wants: list[str], pythons: list[str]) -> list[str]:
     """Return why a bundle does not serve a host that wants these locks and has these Pythons."""
+    names = [want.partition("=")[0] for want in wants]
     found = [
-        f"it holds nothing for the lock {want}"
-        for want in wants
-        if not any(name == want or name.startswith(f"{want}-") for name in manifest["locks"])
+        f"it holds nothing for the lock {name}"
+        for name in names
+        if not {name, f"{name}-cpu", f"{name}-index"} & set(manifest["locks"])
     ]
     found += [
-        f"locks/{name}.txt has changed since it was made"
+        f"the lock {name} has changed since it was made"
         for name, made_for in manifest["locks"].items()
-        if ids.get(name) != made_for
+        if ids.get(name) != made_for and not (name.startswith("vllm-own-") and name not in names)
     ]
     if manifest["python"] not in pythons:
         found.append(
@@ -93,7 +94,8 @@ class ActionModule(ActionBase):
         again = AGAIN.format(bundle=bundle)
         manifest = read_manifest(bundle, again)
         lookup = lookup_loader.get("content_id", loader=self._loader, templar=self._templar)
-        paths = {name: Path(args["locks"]) / f"{name}.txt" for name in manifest["locks"]}
+        own = dict(want.split("=", 1) for want in args["wants"] if "=" in want)  # a lock of the user's own
+        paths = {name: Path(own.get(name, f"{args['locks']}/{name}.txt")) for name in manifest["locks"]}
         ids = {name: lookup.run([str(path)])[0] for name, path in paths.items() if path.exists()}
         if found := faults(manifest, ids, args["wants"], args["pythons"]):
             raise AnsibleActionFail(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -23,6 +24,10 @@ options:
     description: Where the deploy will write; need not exist yet.
     type: path
     required: true
+  python:
+    description: A further interpreter to look at, or empty.
+    type: str
+    default: ""
 """
 RETURN = """
 directories: {description: The directories in it., type: list, returned: always}
@@ -31,13 +36,15 @@ memory_gib: {description: MemAvailable in GiB., type: float, returned: always}
 disk_gib: {description: Free space in GiB where the directory is or will be., type: float, returned: always}
 compiler: {description: Path of g++ or empty., type: str, returned: always}
 libnuma: {description: Whether libnuma.so.1 loads., type: bool, returned: always}
-pythons: {description: "Interpreters 3.11 to 3.13 with path, version, headers and ensurepip, newest first.", type: list, returned: always}
+pythons: {description: "Interpreters 3.11 to 3.13: of PATH newest first, then others; with words for people.", type: list, returned: always}
+given: {description: "The interpreter that was asked for, if it is one of 3.11 to 3.13.", type: list, returned: always}
 logrotate: {description: Whether logrotate is there., type: bool, returned: always}
 users: {description: Names of its users., type: list, returned: always}
 apt: {description: Whether apt-get is there., type: bool, returned: always}
 root: {description: Whether the user is root., type: bool, returned: always}
 """
 GIB = 1024**3
+VERSIONS = ("3.13", "3.12", "3.11")
 PROBE = (
     "import importlib.util, json, os, sys, sysconfig; print(json.dumps({'path': sys.executable, "
     "'version': '%d.%d' % sys.version_info[:2], "
@@ -78,24 +85,41 @@ def loads(library: str) -> bool:
     return True
 
 
-def pythons() -> list[dict[str, Any]]:
-    """Return the interpreters of PATH that vLLM supports, newest first; one that only pretends (a pyenv shim) is left out."""
-    found = []
-    for name in ("python3.13", "python3.12", "python3.11"):
-        for folder in os.get_exec_path():
-            path = os.path.join(folder, name)
-            if os.access(path, os.X_OK):
-                reply = subprocess.run(
-                    [path, "-c", PROBE], capture_output=True, text=True, timeout=20, check=False
-                )
-                if reply.returncode == 0 and json.loads(reply.stdout) not in found:
-                    found.append(json.loads(reply.stdout))
+def look_at(path: str) -> list[dict[str, Any]]:
+    """Return what the interpreter at ``path`` is; nothing when vLLM does not support it or it only pretends (a pyenv shim)."""
+    if not os.path.isfile(path) or not os.access(path, os.X_OK):
+        return []
+    reply = subprocess.run([path, "-c", PROBE], capture_output=True, text=True, timeout=20, check=False)
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        found: dict[str, Any] = json.loads(reply.stdout)
+        lacks = "" if found["headers"] else " without its headers"
+        return (
+            [found | {"words": f"{found['version']}{lacks} ({found['path']})"}]
+            if found["version"] in VERSIONS
+            else []
+        )
+    return []
+
+
+def pythons(directory: Path) -> list[dict[str, Any]]:
+    """Return the interpreters that vLLM supports: those of PATH, newest first, then those that uv fetched."""
+    paths = [
+        os.path.join(folder, f"python{version}") for version in VERSIONS for folder in os.get_exec_path()
+    ]
+    fetched = (
+        path for path in directory.glob("python/*/*/bin/python3.*") if not path.parents[1].is_symlink()
+    )
+    found: list[dict[str, Any]] = []
+    for path in [*paths, *(str(path) for path in sorted(fetched))]:
+        found += [each for each in look_at(path) if each not in found]
     return found
 
 
 def main() -> None:
     """Read the host and return what was found."""
-    module = AnsibleModule({"directory": {"type": "path", "required": True}}, supports_check_mode=True)
+    spec = {"directory": {"type": "path", "required": True}, "python": {"type": "str", "default": ""}}
+    module = AnsibleModule(spec, supports_check_mode=True)
+    found, given = pythons(Path(module.params["directory"])), look_at(module.params["python"])
     module.exit_json(
         changed=False,
         memory_gib=round(memory_available() / GIB, 1),
@@ -104,7 +128,8 @@ def main() -> None:
         disk_gib=round(disk_free(Path(module.params["directory"])) / GIB, 1),
         compiler=shutil.which("g++") or "",
         libnuma=loads("libnuma.so.1"),
-        pythons=pythons(),
+        pythons=[*found, *(each for each in given if each not in found)],
+        given=given,
         logrotate=shutil.which("logrotate", path="/usr/sbin:/sbin:/usr/bin") is not None,
         users=[entry.pw_name for entry in pwd.getpwall()],
         apt=shutil.which("apt-get") is not None,

@@ -24,7 +24,12 @@ def arguments() -> argparse.Namespace:
     """Return what the command line says."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--directory", type=Path, required=True, help="the bundle")
-    parser.add_argument("--want", action="append", required=True, help="a lock, without the build of torch")
+    parser.add_argument(
+        "--want",
+        action="append",
+        required=True,
+        help="a lock of ours, without the build of torch, or NAME=FILE",
+    )
     parser.add_argument(
         "--python", action="append", required=True, help="Pythons that suit, best first: 3.13,3.12"
     )
@@ -32,9 +37,15 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def place(want: str) -> tuple[str, Path]:
+    """Return the name and the file of a lock: one of ours, or NAME=FILE."""
+    name, _, path = want.partition("=")
+    return name, Path(path) if path else LOCKS / f"{name}.txt"
+
+
 def choose(folder: Path, want: str, pythons: list[str], kept: dict[str, Any]) -> tuple[str, str]:
     """Return the lock for ``want`` and the Python; of a lock with two builds of torch the small one, if offered for one of ``pythons``."""
-    if (LOCKS / f"{want}.txt").exists():
+    if place(want)[1].exists():
         return want, pythons[0]
     for name in kept.get("locks", []):
         if name.startswith(f"{want}-") and kept["python"] == pythons[0]:
@@ -42,28 +53,30 @@ def choose(folder: Path, want: str, pythons: list[str], kept: dict[str, Any]) ->
     for python in pythons:
         say(f"looking for the CPU build of torch for Python {python}")
         if fetch(
-            folder, [entry for entry in entries(f"{want}-cpu", python) if entry.startswith("torch==")], python
+            folder,
+            [entry for entry in entries(place(f"{want}-cpu")[1], python) if entry.startswith("torch==")],
+            python,
         ):
             return f"{want}-cpu", python
     return f"{want}-index", pythons[0]
 
 
-def complete(folder: Path, locks: list[str], python: str) -> tuple[dict[str, Any], bool]:
+def complete(folder: Path, locks: dict[str, Path], python: str) -> tuple[dict[str, Any], bool]:
     """Bring ``folder`` to what ``locks`` name; return its wheels, and whether something changed."""
-    wanted = {name: entries(name, python) for name in locks}
+    wanted = {name: entries(path, python) for name, path in locks.items()}
     every = list(dict.fromkeys(entry for each in wanted.values() for entry in each))
     before = len([path for path in folder.iterdir() if path.is_file()])
     files, lacking = tidy(folder, every, python)
     if not lacking:
         return files, len(files) != before
-    size = sum(MEGABYTES.get(name, 1) for name in locks)
+    size = sum(MEGABYTES.get(name, 4000 if "-own-" in name else 1) for name in locks)
     say(f"{len(lacking)} of {len(every)} wheels are to be fetched; all of them are about {size} MB")
     for name in locks:
         todo = [entry for entry in wanted[name] if entry in lacking]
         lacking = [entry for entry in lacking if entry not in todo]
         if todo and not fetch(folder, todo, python):
             sys.exit(
-                f"A wheel of locks/{name}.txt for Python {python} was not fetched; pip says above which and why.\n"
+                f"A wheel of {locks[name]} for Python {python} was not fetched; pip says above which and why.\n"
                 "Is the package index reachable (PIP_INDEX_URL, PIP_FIND_LINKS, proxies)? What was fetched stays: run it again."
             )
     return tidy(folder, every, python)[0], True
@@ -88,16 +101,18 @@ def main() -> None:
             f"No Python suits every lock and bundle_python: {' and '.join(options.python)} have none in common."
         )
     pythons = sorted(suits, key=lambda python: (python != kept.get("python"), python != own))
-    locks = []
+    locks: dict[str, Path] = {}
     for want in sorted(
-        options.want, key=lambda want: (LOCKS / f"{want}.txt").exists()
+        options.want, key=lambda want: place(want)[1].exists()
     ):  # the one that decides comes first
-        name, python = choose(folder, want, pythons, kept)
-        locks.append(name)
+        chosen, python = choose(folder, want, pythons, kept)
+        name, lock = place(chosen)
+        if locks.setdefault(name, lock) != lock:
+            sys.exit(f"{locks[name]} and {lock} are two locks of one file name; rename one.")
         pythons = [python]
     files, changed = complete(folder, locks, python)
     manifest = {
-        "locks": {name: content_id([LOCKS / f"{name}.txt"]) for name in locks},
+        "locks": {name: content_id([lock]) for name, lock in locks.items()},
         "python": python,
         "platform": PLATFORMS[0],
         "wheels": files,
@@ -110,7 +125,7 @@ def main() -> None:
     path.write_text(text, encoding="utf-8")
     megabytes = round(sum(about["size"] for about in files.values()) / 1e6)
     summary = {"changed": changed or text != before, "wheels": len(files), "megabytes": megabytes}
-    print(json.dumps(summary | {"python": python, "locks": locks}))
+    print(json.dumps(summary | {"python": python, "locks": list(locks)}))
 
 
 if __name__ == "__main__":

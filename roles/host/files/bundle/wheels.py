@@ -51,13 +51,13 @@ def fits(name: str, tags: set[Tag]) -> bool:
     return False
 
 
-def entries(name: str, python: str) -> list[str]:
+def entries(lock: Path, python: str) -> list[str]:
     """Return the requirements of a lock, each with its hashes, that hold for a Python on Linux."""
-    text = (LOCKS / f"{name}.txt").read_text(encoding="utf-8")
+    text = lock.read_text(encoding="utf-8")
     found = re.findall(r"^(\w\S*)(?: ; (.*?))?( \\\n(?:    --hash=.*\n)+)", text, re.MULTILINE)
     if len(found) != len(re.findall(r"^\w", text, re.MULTILINE)):
         sys.exit(
-            f"locks/{name}.txt has lines that are not NAME==VERSION with hashes; regenerate it: locks/compile {name}"
+            f"{lock} has lines that are not NAME==VERSION with hashes; regenerate it: locks/compile {lock.stem}"
         )
     target = LINUX | {"python_version": python, "python_full_version": f"{python}.99"}
     return [

@@ -1,0 +1,104 @@
+"""Action ``read_lock``: what ``vllm_lock`` names, one of our locks or a lock of the user's own, read and judged on the controller.
+
+A lock of one's own is a file of the controller: every requirement NAME==VERSION with hashes, vllm among them, and at its head a comment
+that says which Pythons it is for.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+
+SPEC = {
+    "lock": {"type": "str", "required": True},
+    "locks": {"type": "path", "required": True},
+    "known": {"type": "dict", "required": True},
+}
+REQUIREMENT = re.compile(
+    r"[A-Za-z0-9][\w.-]*(\[[\w,.-]+\])?==[^\s;]+( ; [^\\]*?)?(?=\s+--hash=sha256:[0-9a-f]{64})"
+)
+CUDA = re.compile(r"^(?:cuda-toolkit|nvidia-cuda-runtime(?:-cu\d+)?)==(\d+\.\d+)", re.MULTILINE)
+SUPPORTED = ("3.11", "3.12", "3.13")
+SHOWN = 3  # requirements that a message names
+HOW = """The file must be a lock: every requirement NAME==VERSION with --hash=sha256:…, vllm among them, and at its head which Python it is
+for, as in "# python: 3.12".
+locks/compile FILE.in makes such a lock (README.md, GPUs, drivers and locks)."""
+
+
+def own_faults(text: str) -> list[str]:
+    """Return why a text is no lock of vLLM."""
+    lines = [line for line in text.replace("\\\n", " ").splitlines() if re.match(r"[^\s#-]", line)]
+    bad = [line.split()[0] for line in lines if not REQUIREMENT.match(line)]
+    found = []
+    if bad:
+        more = f" and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
+        found.append(f"{', '.join(bad[:SHOWN])}{more}: not NAME==VERSION with a hash")
+    if not re.search(r"^vllm==", text, re.MULTILINE):
+        found.append("it does not name vllm==VERSION")
+    if not pythons(text):
+        found.append(f"it does not say which Python it is for ({', '.join(SUPPORTED)})")
+    return found
+
+
+def pythons(text: str) -> list[str]:
+    """Return the Pythons of the comment ``# python: 3.12 3.13`` that are supported, newest first."""
+    said = re.search(r"^# python:(.*)$", text, re.MULTILINE)
+    return [
+        version for version in reversed(SUPPORTED) if said and version in said[1].replace(",", " ").split()
+    ]
+
+
+def describe(lock: str, locks: Path, known: dict[str, list[str]]) -> dict[str, Any]:
+    """Return what the roles need to know of a lock.
+
+    Raises:
+        ValueError: there is no such lock, or it is none.
+    """
+    if lock in known:
+        builds = not (locks / f"{lock}.txt").exists()  # of torch, two; what is asked here is alike in both
+        text = (locks / f"{lock}{'-cpu' if builds else ''}.txt").read_text(encoding="utf-8")
+        facts = {"name": lock, "path": "", "want": lock, "builds": builds, "pythons": known[lock]}
+    else:
+        path = Path(lock)
+        if not path.is_absolute():
+            ours = ", ".join(known)
+            raise ValueError(
+                f"there is no such lock. Ours are {ours}; one of your own is given by its absolute path."
+            )
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise ValueError(f"it cannot be read on the controller ({error}).") from error
+        if found := own_faults(text):
+            raise ValueError(f"{'; '.join(found)}.\n{HOW}")
+        name = f"vllm-own-{re.sub('[^A-Za-z0-9.]+', '-', path.stem)}"
+        facts = {
+            "name": name,
+            "path": lock,
+            "want": f"{name}={lock}",
+            "builds": False,
+            "pythons": pythons(text),
+        }
+    # Only the builds for GPUs are called vllm; the package index's torch brings CUDA libraries to the others too.
+    cuda = CUDA.search(text) if re.search(r"^vllm==", text, re.MULTILINE) else None
+    return facts | {"cuda": cuda[1] if cuda else ""}
+
+
+class ActionModule(ActionBase):
+    """Return ``name``, ``path`` (empty for ours), ``want`` (for the bundle), ``builds``, ``pythons`` and ``cuda`` (empty: not for GPUs)."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Read the lock; never a change."""
+        super().run(tmp, task_vars)
+        _, args = self.validate_argument_spec(SPEC)
+        try:
+            facts = describe(args["lock"], Path(args["locks"]), args["known"])
+        except ValueError as error:
+            return {"failed": True, "msg": f"vllm_lock: {args['lock']}: {error}"}
+        return {"changed": False} | facts
