@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.hosts.traces import processes, traces
+
 PROGRAM = Path(__file__).with_name("hosts.py")
 
 pytestmark = pytest.mark.skipif(
@@ -64,47 +66,7 @@ class Run:
         return done.stdout.strip()
 
     def processes(self, program: str = "") -> list[int]:
-        """Pids of the processes of this run: its directory is in their command line, or is their root directory."""
-        found = []
-        for entry in Path("/proc").glob("[0-9]*"):
-            try:
-                ours = str(self.directory).encode() in (entry / "cmdline").read_bytes()
-                ours |= os.readlink(entry / "root").startswith(str(self.directory))
-                if ours and (entry / "comm").read_text().startswith(program):
-                    found.append(int(entry.name))
-            except OSError:
-                continue
-        return found
-
-
-def traces() -> dict[str, set[str]]:
-    """Return what hosts could leave on the machine."""
-
-    def namespace(entry: Path) -> str:
-        try:
-            return os.readlink(entry / "ns/net")
-        except OSError:
-            return ""
-
-    return {
-        "links": set(os.listdir("/sys/class/net")),
-        "namespaces": {namespace(entry) for entry in Path("/proc").glob("[0-9]*")} | {""},
-        "mounts": {line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()},
-        "groups": {str(path) for path in Path("/sys/fs/cgroup").glob("**/vd-*")},
-        "files": {
-            str(path) for path in [*Path("/run/systemd/nspawn").glob("**"), *Path("/tmp").glob("nspawn*")]
-        }
-        - {"/run/systemd/nspawn"},
-        "routes": set(
-            subprocess.run(
-                ["ip", "-4", "route", "show", "table", "all"],
-                capture_output=True,
-                text=True,
-                timeout=9,
-                check=True,
-            ).stdout.splitlines()
-        ),
-    }
+        return processes(self.directory, program)
 
 
 def until(condition: Callable[[], object], seconds: float, what: str) -> None:
@@ -219,6 +181,37 @@ def test_a_killed_start_is_cleaned_up_and_another_run_does_not_notice(run: Run) 
     assert traces() | {"namespaces": None} == with_run
     assert not other.processes()
     assert run.told("alpha", "hostname") == "alpha"
+
+
+def test_hosts_boot_from_a_saved_one_and_do_not_change_it(run: Run, tmp_path: Path) -> None:
+    other, saved = Run(run.directory.with_name("other")), tmp_path / "saved"
+    print(other.hosts("up", "gamma"))
+    other.told(
+        "gamma", "echo one >/opt/file; mkdir /opt/directory; rm /etc/debian_version; mv /etc/issue /opt/"
+    )
+    identity = other.told("gamma", "cat /etc/machine-id")
+    other.hosts("save", "gamma", str(saved))
+    print(other.hosts("up", "--from", str(saved), "gamma", "delta"))
+    for name in "gamma", "delta":
+        assert other.told(name, "hostname; cat /opt/file; ls /opt").split() == [
+            *(name, "one", "directory", "file", "issue")
+        ]
+        assert other.ssh(name, "ls /etc/debian_version").returncode == 2
+        assert other.told(name, "cat /etc/machine-id") != identity
+    other.told("gamma", "echo two >>/opt/file; rm /opt/issue; touch /opt/more")
+    assert other.told("delta", "cat /opt/file; ls /opt").split() == ["one", "directory", "file", "issue"]
+    # A saved one of a saved one holds both.
+    other.hosts("save", "gamma", str(tmp_path / "again"))
+    other.hosts("up", "--from", str(tmp_path / "again"), "epsilon")
+    assert other.told("epsilon", "cat /opt/file; ls /opt").split() == [
+        "one",
+        "two",
+        "directory",
+        "file",
+        "more",
+    ]
+    other.hosts("down")
+    assert (saved / "layer/opt/file").read_text() == "one\n"
 
 
 def test_nothing_is_left(run: Run, before: dict[str, set[str]]) -> None:
