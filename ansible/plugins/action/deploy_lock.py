@@ -1,13 +1,15 @@
 """Action ``deploy_lock``: take or release the deploy lock of a host, in the name of this run of ansible-playbook.
 
 A run that was killed leaves its lock. Its holder is known by machine, process and the process's start, so that the next run from the same
-machine sees that it is gone and takes over; from another machine it takes C(-e deploy_lock_break=true).
+machine sees that it is gone and takes over; from another machine it takes C(-e deploy_lock_break=true). Then what that run started and what
+still runs on the host is ended first: two installs into one environment would spoil it.
 """
 
 from __future__ import annotations
 
 import getpass
 import os
+import shlex
 import socket
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,14 @@ SPEC = {
     "state": {"type": "str", "required": True, "choices": ["taken", "released"]},
     "break_it": {"type": "bool", "default": False},
 }
+# The action ``progress`` ends its command when the sign of life is gone, and removes its files, but not those from before a reboot.
+END = """
+cd {folder} 2>/dev/null || exit 0
+rm -f progress-*.alive
+tries=0
+while [ $((tries += 1)) -le 100 ] && ls progress-* >/dev/null 2>&1; do sleep 0.1; done
+rm -f progress-*
+"""
 
 
 def started(pid: int) -> str:
@@ -79,7 +89,11 @@ class ActionModule(ActionBase):
             reply = self._execute_module(
                 "deploy_lock", arguments | {"instead_of": other}, task_vars=task_vars
             )
-            if reply.get("failed") or reply["holder"] == mine:
+            if not reply.get("failed") and reply["holder"] == mine:
+                folder = self._remote_expand_user(self.get_shell_option("remote_tmp"))
+                self._low_level_execute_command(END.format(folder=shlex.quote(folder)))
+                return reply
+            if reply.get("failed"):
                 return reply
         reply["msg"] = (
             f"Another deploy works on {task_vars and task_vars['inventory_hostname']}: {who}, since"

@@ -43,10 +43,12 @@ exit $rc
 class Follower(threading.Thread):
     """Show the last line of ``path`` on the host, each time that it is a new one, until ``done`` is set."""
 
-    def __init__(self, connection: Any, path: str, label: str) -> None:
-        """Follow ``path`` over a copy of ``connection``; ``label`` starts each line shown."""
+    def __init__(self, action: ActionBase, path: str, label: str) -> None:
+        """Follow ``path`` as the user that writes it, over a connection of its own like that of ``action``; ``label`` starts each line."""
         super().__init__(daemon=True)
-        self.connection, self.path, self.label = copy.copy(connection), path, label
+        self.action, self.path, self.label = copy.copy(action), path, label
+        self.action._connection = copy.copy(action._connection)
+        self.action._connection.become = copy.copy(action._connection.become)  # it remembers its last command
         self.done = threading.Event()
         self.start_time = time.monotonic()
 
@@ -55,10 +57,8 @@ class Follower(threading.Thread):
         shown = ""
         path = shlex.quote(self.path)
         while not self.done.wait(EVERY):
-            rc, out, _ = self.connection.exec_command(
-                f"touch {path}.alive; tail -n 1 {path}", in_data=None, sudoable=False
-            )
-            line = out.decode("utf-8", "replace").strip() if rc == 0 else ""
+            reply = self.action._low_level_execute_command(f"touch -c {path}.alive; tail -n 1 {path}")
+            line = reply["stdout"].strip() if reply["rc"] == 0 else ""
             if line and line != shown:
                 passed = "" if line.endswith(" s)") else f" ({time.monotonic() - self.start_time:.0f} s)"
                 Display().display(f"  {self.label}: {line}{passed}")
@@ -81,7 +81,7 @@ class ActionModule(ActionBase):
             "chdir": args["chdir"],
         }
         Display().display(f"  {args['label']}: {args['title']}")
-        follower = Follower(self._connection, path, args["label"])
+        follower = Follower(self, path, args["label"])
         follower.start()
         try:
             result: dict[str, Any] = self._execute_module(

@@ -48,10 +48,14 @@ def write(path: Path, content: str, mode: int) -> None:
     """Replace a file at once: a reader sees the old or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=mode | (mode & 0o444) >> 2)
     handle, unfinished = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(content)
-    os.chmod(unfinished, mode)
-    os.replace(unfinished, path)  # module.atomic_move would give a new file the mode of the umask
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(content)
+        os.chmod(unfinished, mode)
+        os.replace(unfinished, path)  # module.atomic_move would give a new file the mode of the umask
+    except OSError:  # the disk is full
+        os.unlink(unfinished)
+        raise
 
 
 def main() -> None:
