@@ -1,0 +1,46 @@
+"""One deploy at a time on a host."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+from collections.abc import Callable
+
+from tests.faults.deploys import difference, present, undisturbed
+from tests.faults.rows import Report
+from tests.systemd.deployed import Host
+from tests.systemd.play import said
+
+Refused = Callable[..., str]
+LOCK = "/opt/vllm/deploy.lock"
+
+
+def test_two_deploys_at_once(host: Host, report: Report) -> None:
+    """A deploy is started while another runs: it is refused with holder and age, and the first one ends well."""
+    before = present(host)
+    with undisturbed(host) as answers, host.play("deploy.yml") as first:
+        first.says("Look at the host", 60)
+        second = host.playbook("deploy.yml", seconds=60)
+        assert first.process.poll() is None, "the first one ended before the second"
+        assert second.returncode != 0, second.stdout
+        holder = f"{getpass.getuser()}@{os.uname().nodename} (process {first.process.pid})"
+        assert f"Another deploy works on alpha: {holder}, since " in said(second)
+        run = first.ended(300)
+        assert run.returncode == 0, run.stdout
+    assert not (left := difference(before, present(host))), left
+    report(client=f"no failed request ({answers[0]} answered)", again=None, left="nothing")
+
+
+def test_lock_of_a_run_that_died_elsewhere(host: Host, refused: Refused) -> None:
+    """A run on another machine died and left its lock: the next is refused with holder and age, and deploy_lock_break takes it over."""
+    holder = {"user": "kim", "host": "laptop", "pid": 4711, "started": "1", "boot": "another machine's"}
+    host.told(
+        f"echo '{json.dumps(holder)}' >{LOCK}.new && touch -d '-5 min' {LOCK}.new && mv {LOCK}.new {LOCK}"
+    )
+    words = refused()
+    assert "kim@laptop (process 4711), since 5 min" in words and "deploy_lock_break=true" in words
+    run = host.playbook("deploy.yml", "-e", "deploy_lock_break=true", seconds=300)
+    assert run.returncode == 0, run.stdout
+    assert "taken over from kim@laptop (process 4711): deploy_lock_break was given" in said(run)
+    assert host.ssh(f"test -e {LOCK}").returncode != 0

@@ -1,0 +1,44 @@
+"""A model that is not whole is not served, and what serves is left alone. The directory is a new one, as when a model is rolled out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.systemd.deployed import Host
+
+Refused = Callable[..., str]
+SHARD = "model-00002-of-00003.safetensors"
+COPY = "/srv/models/copy"
+
+
+@pytest.fixture
+def copy(host: Host) -> Iterator[str]:
+    """A copy of the model, to be broken."""
+    model = host.told("sed -n '/^--model-directory/{n;p}' /opt/vllm/checks/vllm.args")
+    host.told(f"cp -a {model} {COPY}")
+    yield COPY
+    host.told(f"rm -r {COPY}")
+
+
+def test_shard_missing(host: Host, copy: str, refused: Refused) -> None:
+    """The new model lacks a file of its weights."""
+    host.told(f"rm {copy}/{SHARD}")
+    assert f"{SHARD} is missing, though model.safetensors.index.json names it" in refused(vllm_model=copy)
+
+
+def test_shard_truncated(host: Host, copy: str, refused: Refused) -> None:
+    """A file of the new model's weights lacks its last byte."""
+    host.told(f"truncate --size -1 {copy}/{SHARD}")
+    words = refused(vllm_model=copy)
+    assert SHARD in words and "copy the model again" in words
+
+
+def test_index_names_an_absent_file(host: Host, copy: str, refused: Refused) -> None:
+    """The index of the new model names a file that was never there."""
+    host.told(f"sed -i 's/00002-of-00003/00004-of-00003/' {copy}/model.safetensors.index.json")
+    words = refused(vllm_model=copy)
+    assert (
+        "model-00004-of-00003.safetensors is missing, though model.safetensors.index.json names it" in words
+    )

@@ -1,0 +1,61 @@
+"""A release that passes every check beforehand and does not work all the same is taken back, and the play fails and says why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.faults.deploys import difference, outage, present, variables
+from tests.faults.rows import Report
+from tests.faults.serving import again, seen
+from tests.systemd.deployed import Host
+from tests.systemd.play import said
+
+Returned = Callable[..., str]
+HANGS = ["--enforce-eager", "--nnodes", "2", "--master-addr", "127.0.0.1"]
+DIES = ["--enforce-eager", "--num-gpu-blocks-override", "1"]
+
+
+@pytest.fixture
+def returned(host: Host, report: Report) -> Returned:
+    """``returned(vllm_port=1)`` deploys with that, which must fail with what served before serving again; returns what the play said."""
+
+    def deploy(**values: Any) -> str:
+        before, release, pid = present(host), host.told("cat /run/vllm/release"), host.pid("vllm")
+        with host.client() as client:
+            run = host.playbook("deploy.yml", *variables(**values))
+            again(host, client)
+        assert run.returncode != 0, run.stdout
+        assert f"and {release} serves again: it was restarted and its probe passed" in said(run)
+        assert host.told("cat /run/vllm/release") == release
+        assert host.pid("vllm") not in (0, pid)
+        assert host.show("vllm", "ActiveState") == "active"
+        assert '"Seoul"' in host.tool_call()["arguments"]
+        assert not (left := difference(before, present(host))), f"{left}\n{run.stdout}"
+        report(client=seen(client), again=outage(client), left="nothing")
+        return said(run)
+
+    return deploy
+
+
+def test_server_that_never_gets_ready(returned: Returned) -> None:
+    """vLLM takes its arguments, starts, and waits for ever for a second node (`--nnodes 2`): taken back when its time to start is over."""
+    words = returned(vllm_extra_args=HANGS, vllm_start_seconds=40)
+    assert "vllm.service did not get ready" in words and "wait CRITICAL" in words
+    assert "The end of /opt/vllm/logs/vllm.log" in words and "remedy:" in words
+
+
+def test_server_that_dies_in_its_start(returned: Returned) -> None:
+    """vLLM takes its arguments and dies in its start, for its KV cache holds less than one request: taken back as soon as it is dead."""
+    words = returned(vllm_extra_args=DIES)
+    assert "vllm.service did not get ready" in words and "wait CRITICAL" in words
+    assert "The end of /opt/vllm/logs/vllm.log" in words and "remedy:" in words
+
+
+def test_release_that_cannot_call_tools(returned: Returned) -> None:
+    """vLLM is healthy and chats, and has no parser for tool calls (`vllm_tool_call_parser` empty): the probe finds it."""
+    words = returned(vllm_tool_call_parser="")
+    assert "tool-call CRITICAL" in words and "remedy:" in words and "--tool-call-parser" in words
+    assert "The end of /opt/vllm/logs/vllm.log" in words
