@@ -17,7 +17,7 @@ from tests.faults.serving import again, ready, seen, serve
 from tests.systemd.client import MODEL
 from tests.systemd.deployed import START, Host
 
-TOKENS = 2000
+TOKENS = 1500
 MARGIN = 6.0  # seconds of answer that are to come when the stop does; vllm_shutdown_timeout gives them 30
 # The model of a few MB says little of itself: without its end of text it goes on and on.
 LONG: dict[str, Any] = {
