@@ -15,6 +15,9 @@ _ECHO = re.compile(
     r"See root cause|See stack trace|EngineDeadError|Executor failed|failed to start|fatal error"
     r"|handler failed"
 )
+# The guard's verdict opens a start: what stands before it is another run's.
+GUARD = re.compile(r"^guard (?P<state>OK|WARNING|CRITICAL|UNKNOWN): ")
+_OWN = re.compile(r"^[a-z-]+ (?:OK|WARNING|CRITICAL|UNKNOWN): |^remedy: ")  # other lines of our checks
 _OPEN = re.compile(r"validation errors? for \w+$")  # pydantic says what is wrong on the next line
 
 MEMORY = (
@@ -23,6 +26,7 @@ MEMORY = (
 )
 FILES = r"SafetensorError|Weight files referenced|config file|Repo id|Invalid repository|config\.json"
 REMEDIES = (
+    (GUARD.pattern, "the start was refused: do what the guard's remedy says, below it in the log"),
     (
         r"unrecognized arguments|error: argument|invalid choice",
         "correct the flags; all: vllm serve --help=all",
@@ -45,9 +49,10 @@ OTHER = "read the log"
 def cause(lines: Iterable[str]) -> str:
     """Return the line that says why: the last exception or usage error that is no echo of another process's.
 
-    Falls back to the last line of level ERROR, then to an echo; an empty string when no line says anything.
+    Falls back to the last line of level ERROR, then to an echo, then to the guard's refusal of the start; an
+    empty string when no line says anything.
     """
-    exceptions, errors, echoes = "", "", ""
+    exceptions, errors, echoes, refusal = "", "", "", ""
     open_line = False
     for line in lines:
         prefix = _PREFIX.match(line)
@@ -56,6 +61,12 @@ def cause(lines: Iterable[str]) -> str:
         if open_line:
             exceptions += f" {body.strip()}"
         open_line = False
+        guard = GUARD.match(line)
+        if guard:
+            exceptions, errors, echoes = "", "", ""
+            refusal = line.partition(" | ")[0] if guard["state"] in ("CRITICAL", "UNKNOWN") else ""
+        if _OWN.match(line):
+            continue
         if level in ("WARNING", "INFO", "DEBUG"):
             continue
         if _EXCEPTION.match(body) or _PLAIN.match(body) or _OPEN.search(body):
@@ -68,7 +79,7 @@ def cause(lines: Iterable[str]) -> str:
                 echoes = body
             else:
                 errors = body
-    return shorten(exceptions or errors or echoes, 300)
+    return shorten(exceptions or errors or echoes or refusal, 300)
 
 
 def remedy(words: str) -> str:

@@ -11,7 +11,19 @@ from types import ModuleType
 
 from python_checks import report
 from python_checks.checks import all as all_checks
-from python_checks.checks import chat, completion, gpu, health, model_files, models, port, tool_call, wait
+from python_checks.checks import (
+    chat,
+    completion,
+    config,
+    gpu,
+    guard,
+    health,
+    model_files,
+    models,
+    port,
+    tool_call,
+    wait,
+)
 from python_checks.options import Parser
 from python_checks.result import CheckError, Result, State, conclude, worst
 
@@ -24,6 +36,8 @@ CHECKS: dict[str, ModuleType] = {
     "model-files": model_files,
     "port": port,
     "gpu": gpu,
+    "config": config,
+    "guard": guard,
     "wait": wait,
 }
 EPILOG = """\
@@ -89,7 +103,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> list[Result]:
-    options = parser().parse_args(arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    # What is behind "--" is another program's: no word of it is ours to read, not even one that begins with "@".
+    end = words.index("--") if "--" in words else len(words)
+    top = parser()
+    options = top.parse_args(words[:end])
+    options.arguments = words[end + 1 :]
+    if options.arguments and options.check != "config":
+        top.error(f"{options.check} takes nothing behind --")
     module = CHECKS.get(options.check, all_checks)
     for library in module.NEEDS:  # loaded now, so that a check's time is its own
         importlib.import_module(library)

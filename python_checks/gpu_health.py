@@ -33,8 +33,8 @@ def driver(found: Inventory, wanted: tuple[int, int]) -> list[Fault]:
     return [Fault(words, f"{install}, or lock a vLLM for the older CUDA: another set by vllm_lock")]
 
 
-def choose(gpus: Sequence[Gpu], devices: str | None, wanted: int) -> tuple[list[Gpu], list[Fault]]:
-    """Return the GPUs that vLLM would take, the first `wanted` of those that CUDA_VISIBLE_DEVICES names."""
+def choose(gpus: Sequence[Gpu], devices: str | None, wanted: int | None) -> tuple[list[Gpu], list[Fault]]:
+    """Return the GPUs that vLLM would take, the first `wanted` (all) of those that CUDA_VISIBLE_DEVICES names."""
     visible: list[Gpu] = list(gpus) if devices is None else []
     faults: list[Fault] = []
     here = ", ".join(f"{gpu.index} ({gpu.uuid})" for gpu in gpus) or "none"
@@ -53,7 +53,7 @@ def choose(gpus: Sequence[Gpu], devices: str | None, wanted: int) -> tuple[list[
                 )
             )
         visible += [gpu for gpu in found[:1] if gpu not in visible]
-    if len(visible) < wanted and not faults:
+    if wanted and len(visible) < wanted and not faults:
         limit = f" (CUDA_VISIBLE_DEVICES={devices})" if devices is not None else ""
         remedy = f"lower --tensor-parallel-size to {len(visible)}, or make more GPUs visible; here: {here}"
         words = f"{len(visible)} of {len(gpus)} GPUs are visible{limit}, --tensor-parallel-size is {wanted}"

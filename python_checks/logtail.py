@@ -7,6 +7,8 @@ import time
 from collections import deque
 from pathlib import Path
 
+from python_checks.causes import GUARD
+
 BACKLOG = 4 * 2**20  # bytes of an old log that are looked through for lines of a process that runs already
 KEPT = 2000  # lines; the usage text of vLLM alone has 300
 _STAMP = re.compile(r"\b(\d\d-\d\d \d\d:\d\d:\d\d) \[")
@@ -16,7 +18,8 @@ class LogTail:
     """Lines of `path` that belong to the vLLM whose main process is `pid`.
 
     vLLM opens its lines with `(APIServer pid=N)`; the first one that names the pid starts the process's part,
-    and its children's lines follow. A line with the same pid from before `started` is another process's.
+    and its children's lines follow, up to the guard's line of the next start. A line with the same pid from before
+    `started` is another process's.
 
     Args:
         path: The log; it may not exist yet, be rotated or be truncated while it is read.
@@ -29,6 +32,7 @@ class LogTail:
         self.path, self.started = path, started
         self.own = re.compile(rf"\([\w-]+ pid={pid}\) ") if pid else None
         self.found = False  # the process's part has begun
+        self.over = False  # and ended
         self.lines: deque[str] = deque(maxlen=KEPT)
         self.inode, size, self.rest = 0, 0, b""
         with contextlib.suppress(OSError):
@@ -49,9 +53,13 @@ class LogTail:
     def _take(self, lines: list[str], backlog: bool) -> list[str]:
         taken = []
         for line in lines:
-            if self.own and not self.found and self.own.match(line) and not (backlog and self._stale(line)):
-                self.found = True
+            self.over = self.over or (self.found and bool(GUARD.match(line)))
+            fresh = self.over or not self.found  # its id may have been another's before
+            if self.own and fresh and self.own.match(line) and not (backlog and self._stale(line)):
+                self.found, self.over = True, False
                 self.lines.clear()
+            if self.over:
+                continue
             if self.found or not self.own:
                 taken.append(line)
             if self.found or not backlog:

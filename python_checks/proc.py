@@ -60,14 +60,39 @@ def belongs(pid: int, root: int) -> bool:
     return False
 
 
+def command(pid: int) -> list[str]:
+    """Return the words of a command line.
+
+    One that is ending has given its memory back, and its command line with it, while the driver may still be
+    busy with what it had open: then its name, cut by the kernel to 15 characters. Nothing when it is gone.
+    """
+    try:
+        raw = (PROC / str(pid) / "cmdline").read_bytes().rstrip(b"\0")
+        if raw:
+            return raw.decode(errors="replace").split("\0")
+        return [(PROC / str(pid) / "comm").read_text(errors="replace").strip()] if stat(pid) else []
+    except OSError:
+        return []
+
+
+def resident(pid: int) -> int:
+    """Return the bytes of memory that a process has in RAM, 0 when it is gone."""
+    try:
+        return int((PROC / str(pid) / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
+
+
 def describe(pid: int) -> str:
     """Return `pid 12 (user vllm): command line`, cut to a readable length."""
+    words = command(pid)
     try:
-        words = (PROC / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
         uid = (PROC / str(pid)).stat().st_uid
     except OSError:
+        words = []
+    if not words:
         return f"pid {pid} (just ended)"
-    return f"pid {pid} (user {user_name(uid)}): {shorten(words, 100) or 'no command line'}"
+    return f"pid {pid} (user {user_name(uid)}): {shorten(' '.join(words), 100)}"
 
 
 def user_name(uid: int) -> str:

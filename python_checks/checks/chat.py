@@ -2,6 +2,7 @@
 
 import argparse
 import uuid
+from collections.abc import Iterator
 
 from python_checks import options as opt
 from python_checks.harmony import REMEDY, leak
@@ -11,6 +12,7 @@ from python_checks.result import Fault, Result, conclude, shorten
 NEEDS: tuple[str, ...] = ("requests",)
 
 TIMEOUT = 120.0
+SESSION = "probe-"
 MESSAGE = "회사 휴가 정책 알려줘"
 REMEDY_OTHER = (
     "on 503 the model side is the cause: run the tool-call check; else see the backend's log, "
@@ -26,13 +28,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Result:
     """Ask the guide's question in a session of its own."""
-    body = {"message": MESSAGE, "session_id": f"probe-{uuid.uuid4().hex[:12]}"}
+    body = {"message": MESSAGE, "session_id": f"{SESSION}{uuid.uuid4().hex[:12]}"}
     return judge(fetch("POST", f"{options.backend_url}/v1/chat", options.timeout, body), options.expect_tool)
 
 
+def texts(data: object) -> Iterator[str]:
+    """Yield every string of a reply that is not of the request."""
+    if isinstance(data, dict | list):
+        for value in data.values() if isinstance(data, dict) else data:
+            yield from texts(value)
+    elif isinstance(data, str) and data != MESSAGE and not data.startswith(SESSION):
+        yield data
+
+
 def judge(reply: Reply, expect_tool: str) -> Result:
-    """Accept a non-empty answer without raw Harmony text, made with `expect_tool` unless that is empty."""
+    """Accept a non-empty answer without raw Harmony text, made with `expect_tool`.
+
+    An empty `expect_tool` is for a backend of a user's own, of whose replies nothing is known: any text in the JSON is its answer.
+    """
     data = reply.data if isinstance(reply.data, dict) else {}
+    if data and not expect_tool:
+        data = {"answer": "\n".join(texts(data))} | data
     if reply.status != 200 or "answer" not in data:
         fault = Fault(
             f"backend says {reply.status}: {refusal(reply)}", str(data.get("remedy") or REMEDY_OTHER)

@@ -1,20 +1,19 @@
 """The model's directory is complete (the guide's section 2.2) and its weights are whole, by their headers."""
 
 import argparse
-import json
 import os
 import re
 from pathlib import Path
-from typing import Any
 
-from python_checks import proc, safetensors
+from python_checks import json_files, proc, safetensors
+from python_checks.json_files import COPY
 from python_checks.result import CheckError, Fault, Result, State, conclude
 
 NEEDS: tuple[str, ...] = ()
 
-JSON_FILES = ("config.json", "tokenizer.json", "tokenizer_config.json")
+LARGE = "tokenizer.json"
+JSON_FILES = ("config.json", LARGE, "tokenizer_config.json")
 CALL_TOKEN = 200012  # <|call|>: without it as an eos id gpt-oss talks on behind a tool call
-COPY = "copy the model again and compare checksums"
 
 
 def add_arguments(parser: argparse.ArgumentParser, required: bool = True) -> None:
@@ -31,10 +30,14 @@ def add_arguments(parser: argparse.ArgumentParser, required: bool = True) -> Non
 
 def run(options: argparse.Namespace) -> Result:
     """Read the small files whole and of each weight file the header only."""
-    directory: Path = options.directory
+    return look(options.directory)
+
+
+def look(directory: Path, whole: bool = True) -> Result:
+    """Judge a directory; without `whole` the tokenizer, 10 to 30 MB, by its two ends only."""
     try:
         os.listdir(directory)
-        return judge(directory)
+        return judge(directory, whole)
     except (FileNotFoundError, NotADirectoryError) as error:
         remedy = "correct the path of the model, or copy the model there"
         raise CheckError(Fault(f"{error.filename} is no directory", remedy)) from error
@@ -47,10 +50,11 @@ def run(options: argparse.Namespace) -> Result:
         ) from error
 
 
-def judge(directory: Path) -> Result:
+def judge(directory: Path, whole: bool = True) -> Result:
     """Judge the files of a directory that can be read."""
     faults: list[Fault] = []
-    parsed = {name: _load(directory / name, faults) for name in JSON_FILES}
+    read = {name: json_files.load if whole or name != LARGE else json_files.ends for name in JSON_FILES}
+    parsed = {name: read[name](directory / name, faults) for name in JSON_FILES}
     shards = _safetensors(directory, faults)
     if not shards and not faults:
         shards = _bins(directory, faults)
@@ -64,22 +68,11 @@ def judge(directory: Path) -> Result:
     )
 
 
-def _load(path: Path, faults: list[Fault]) -> Any:
-    """Return the JSON in `path`, or None after noting why not."""
-    try:
-        return json.loads(path.read_bytes())
-    except FileNotFoundError:
-        faults.append(Fault(f"{path.name} is missing", COPY))
-    except ValueError as error:
-        faults.append(Fault(f"{path.name} is no valid JSON: {error}", COPY))
-    return None
-
-
 def _index(directory: Path, name: str, faults: list[Fault]) -> dict[str, str]:
     """Return tensor -> file of an index, empty when there is none; note every file that is missing."""
     if not (directory / name).exists():
         return {}
-    index = _load(directory / name, faults)
+    index = json_files.load(directory / name, faults)
     weights = index.get("weight_map") if isinstance(index, dict) else None
     if not isinstance(weights, dict) or not all(isinstance(file, str) for file in weights.values()):
         faults.append(Fault(f"{name} holds no weight_map", COPY))
@@ -124,7 +117,7 @@ def _bins(directory: Path, faults: list[Fault]) -> list[Path]:
 def _judge_stop_ids(directory: Path) -> list[Fault]:
     """Warn when generation_config.json would not stop gpt-oss at the end of a tool call."""
     problems: list[Fault] = []
-    config = _load(directory / "generation_config.json", problems)
+    config = json_files.load(directory / "generation_config.json", problems)
     ids = config.get("eos_token_id") if isinstance(config, dict) else None
     if CALL_TOKEN in (ids if isinstance(ids, list) else [ids]):
         return []

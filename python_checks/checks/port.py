@@ -5,6 +5,7 @@ import errno
 import ipaddress
 import os
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from python_checks import options as opt
@@ -99,22 +100,29 @@ def overlaps(host: str, address: str) -> bool:
 
 def judge(host: str, port: int, own: int | None, held: Holders) -> Result:
     """Accept holders that belong to the process `own`; name all others."""
-    place, names = f"{host}:{port}", {pid: proc.describe(pid) for pid in held.pids}
-    evidence = {"holders": list(names.values())}
-    foreign = [pid for pid in held.pids if own is None or not proc.belongs(pid, own)]
-    if len(foreign) < len(held.pids):
-        return conclude("port", [], f"{place} is held by our own server (pid {own})", evidence)
+    place = f"{host}:{port}"
+    evidence = {"holders": [proc.describe(pid) for pid in held.pids]}
+    fault = stranger(place, held, lambda pid: own is not None and proc.belongs(pid, own))
+    return conclude(
+        "port", [fault] if fault else [], f"{place} is held by our own server (pid {own})", evidence
+    )
+
+
+def stranger(place: str, held: Holders, own: Callable[[int], bool]) -> Fault | None:
+    """Fault holders of a port that is not free, unless one of them is ours."""
+    if any(own(pid) for pid in held.pids):
+        return None
     remedy = "stop it, or give the server another port"
     words = (
         f"{place} is held"
         if held.listens
         else f"{place} is bound by a server that does not listen yet, likely"
     )
-    if foreign:
-        words += f" by {', '.join(names[pid] for pid in foreign)}"
+    if held.pids:
+        words += f" by {', '.join(proc.describe(pid) for pid in held.pids)}"
     elif held.hidden:
         words += f" by a process that user {proc.user_name(os.geteuid())} may not look into"
-        remedy = f"see who: sudo ss -ltnp 'sport = :{port}'; then {remedy}"
+        remedy = f"see who: sudo ss -ltnp 'sport = :{place.rpartition(':')[2]}'; then {remedy}"
     else:
         words += " by no process that can be seen from here"
-    return conclude("port", [Fault(words, remedy)], "", evidence)
+    return Fault(words, remedy)

@@ -50,6 +50,7 @@ class Bundle:
             "ansible_python_interpreter": sys.executable,
             "ansible_remote_tmp": str(folder / "tmp"),
             "host_directory": str(folder / "demo"),
+            "service_manager": "supervisor",
             "backend_port": free_port(),
         }
         (folder / "inventory/hosts.yml").write_text(json.dumps({"backend": {"hosts": {"demo": host}}}))

@@ -99,6 +99,7 @@ class Supervised:
                 *HOSTILE,
             ],
             "service_environment": {"VALUE": 'a "quoted", 100% %(x)s it 값', "OTHER": "1"},
+            "__service_base_environment": {"HOME": str(self.directory)},
             "service_log_file": str(self.directory / "service.log"),
             "service_stop_seconds": 5,
         }

@@ -62,3 +62,24 @@ def test_words_of_the_shell_count(line: str) -> None:
 def test_unknown_cause_sends_to_the_log() -> None:
     assert remedy("something new") == OTHER
     assert all(advice for _, advice in REMEDIES)
+
+
+def test_a_start_that_the_guard_refused_has_that_as_its_cause() -> None:
+    refusal = "guard CRITICAL: 127.0.0.1:8000 is held by pid 7 (user x): nc"
+    lines = ["ValueError: of the run before", f"{refusal} | time=3.07s", "remedy: stop it: not found"]
+    assert cause(lines) == refusal
+    assert remedy(cause(lines)) == REMEDIES[0][1]
+
+
+def test_what_stands_before_the_guard_is_another_runs() -> None:
+    lines = ["ValueError: old", "guard OK: nothing is in the way of a start; 2 weight files | time=0.03s"]
+    assert cause(lines) == ""
+    assert cause([*lines, "ValueError: new"]) == "ValueError: new"
+    refused = ["guard CRITICAL: the port is held | time=3.07s", *lines]
+    assert cause(refused) == ""
+
+
+def test_lines_of_other_checks_are_no_cause() -> None:
+    own = ["wait CRITICAL: process 5 ended after 3 s; sh: no: not found | time=3.00s", "remedy: x: not found"]
+    assert cause(["ValueError: why", *own]) == "ValueError: why"
+    assert cause(own) == ""

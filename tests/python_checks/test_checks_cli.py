@@ -12,7 +12,20 @@ from python_checks import cli
 from python_checks.result import Result
 from tests.python_checks.support import ROOT, Probe, Server
 
-CHECKS = ["health", "models", "completion", "tool-call", "chat", "model-files", "port", "gpu", "wait", "all"]
+CHECKS = [
+    "health",
+    "models",
+    "completion",
+    "tool-call",
+    "chat",
+    "model-files",
+    "port",
+    "gpu",
+    "config",
+    "guard",
+    "wait",
+    "all",
+]
 
 
 @pytest.mark.parametrize("name", CHECKS)

@@ -109,3 +109,20 @@ def test_only_the_end_of_a_large_old_log_is_read(tmp_path: Path, monkeypatch: py
     log, now = tmp_path / "vllm.log", time.time()
     log.write_text(OWN.format(stamp(now)) + "x\n" * 1000)
     assert not LogTail(log, 77, now - 5).found
+
+
+def test_the_guard_of_the_next_start_ends_a_processs_part(tmp_path: Path) -> None:
+    log = tmp_path / "vllm.log"
+    log.write_text(OWN.format(stamp(time.time())) + "ValueError: why\n")
+    tail = LogTail(log, 77, time.time())
+    with log.open("a") as file:
+        file.write("guard CRITICAL: the port is held\nValueError: another\n(APIServer pid=78) INFO next\n")
+    assert tail.poll() == []
+    assert tail.last_words()[1:] == ["ValueError: why"]
+
+
+def test_the_last_process_with_an_id_counts(tmp_path: Path) -> None:
+    log = tmp_path / "vllm.log"
+    runs = [f"guard OK: x\n{OWN.format('11-23 09:00:00')}ValueError: {name}\n" for name in ("old", "new")]
+    log.write_text("".join(runs))
+    assert LogTail(log, 77, None).last_words()[1:] == ["ValueError: new"]

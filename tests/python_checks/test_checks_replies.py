@@ -110,6 +110,19 @@ def test_a_backend_that_reports_no_tools_is_accepted_on_demand() -> None:
     assert chat.judge(reply({"answer": "네"}), "").state is State.OK
 
 
+def test_a_backend_of_a_users_own_answers_in_its_own_words() -> None:
+    body: dict[str, Any] = {
+        "session_id": "probe-1",
+        "result": {"messages": [chat.MESSAGE, "연차는 15일입니다."]},
+    }
+    assert chat.judge(reply(body), "").state is State.OK
+    assert chat.judge(reply(body), "search_policy").state is State.CRITICAL
+    body["result"]["messages"][1] = " "
+    assert "answer is empty" in chat.judge(reply(body), "").reason
+    body["result"]["messages"][1] = "to=functions.search_policy"
+    assert "Harmony token to=functions leaks" in chat.judge(reply(body), "").reason
+
+
 def test_the_backend_says_why_it_cannot() -> None:
     body = {"error": "model_unavailable", "reason": "vLLM refused", "remedy": "start vLLM"}
     result = chat.judge(reply(body, 503), "")

@@ -1,0 +1,82 @@
+"""vLLM's own parser and config builder accept its arguments: everything behind `--`, before anything is stopped.
+
+Run it with the interpreter of the engine's environment, as the user and in the environment of the service.
+"""
+
+import argparse
+import contextlib
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from python_checks import causes, refusals, staged
+from python_checks import options as opt
+from python_checks.result import CheckError, Fault, Result, State
+
+NEEDS: tuple[str, ...] = ()
+
+PROGRAM = ("-B", "-P", "-m", "python_checks.vllm_stages")
+# All that says where vLLM and what it imports write.
+PLACES = """HOME XDG_CACHE_HOME XDG_CONFIG_HOME XDG_DATA_HOME TMPDIR VLLM_CONFIG_ROOT VLLM_RPC_BASE_PATH HF_MODULES_CACHE
+TORCHINDUCTOR_CACHE_DIR TRITON_HOME TRITON_CACHE_DIR FLASHINFER_WORKSPACE_BASE CUDA_CACHE_PATH NUMBA_CACHE_DIR MPLCONFIGDIR"""
+KEPT = (
+    "modelinfos"  # what vLLM found out about a model's class; it checks a hash, and looking again takes 10 s
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this check; those of vLLM follow behind `--` and are taken apart by vLLM alone."""
+    parser.usage = f"{parser.prog} [options] -- ARGUMENTS OF VLLM"
+    parser.add_argument(
+        "--deadline",
+        type=opt.seconds,
+        default=180.0,
+        metavar="SECONDS",
+        help="of the whole check (%(default)g s)",
+    )
+
+
+def run(options: argparse.Namespace) -> Result:
+    """Let a process of its own import vLLM, in a directory that is removed."""
+    if not options.arguments:
+        raise CheckError(
+            Fault(
+                "no arguments of vLLM are given", "give them behind: config -- --model DIR …", State.UNKNOWN
+            )
+        )
+    with tempfile.TemporaryDirectory(prefix="vllm-config-") as directory:
+        output = Path(directory, "output")
+        program = [sys.executable, *PROGRAM]
+        child = staged.Run(program, options.arguments, environment(Path(directory)), output)
+        outcome = child.outcome(options.deadline)
+        if outcome.end is not None:
+            return refusals.judge(outcome.end, options.arguments)
+        why = causes.cause(output.read_text(errors="replace").splitlines())
+    ended = f"was killed by signal {-outcome.code}" if outcome.code < 0 else f"ended with {outcome.code}"
+    words = f"vLLM {ended} in stage: {outcome.stage}; {why or 'it does not say why'}"
+    raise CheckError(Fault(words, causes.remedy(why), State.UNKNOWN))
+
+
+def environment(directory: Path) -> dict[str, str]:
+    """Return this process's environment with every place to write in `directory`."""
+    cache = directory / "vllm"
+    known = vllm_cache() / KEPT
+    with contextlib.suppress(OSError):  # there is none before the first start
+        shutil.copytree(known, cache / KEPT)
+    tree = str(Path(__file__).parents[2])
+    path = os.pathsep.join([tree, *filter(None, [os.environ.get("PYTHONPATH")])])
+    return {
+        **os.environ,
+        **dict.fromkeys(PLACES.split(), str(directory)),
+        "VLLM_CACHE_ROOT": str(cache),
+        "PYTHONPATH": path,
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+
+
+def vllm_cache() -> Path:
+    """Return where a vLLM in this environment keeps what it may find again (vllm/envs.py)."""
+    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(os.environ.get("VLLM_CACHE_ROOT") or Path(home, "vllm"))

@@ -1,0 +1,143 @@
+"""vLLM's own way from its arguments to its configuration; a process of its own, since nothing else may import vLLM.
+
+As its API server does it, up to where it would start the engine (vLLM 0.32: entrypoints/launchers/).
+"""
+
+import contextlib
+import difflib
+import gc
+import importlib
+import io
+import json
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Sequence
+from typing import Any
+
+IMPORT, PARSE, BUILD = "importing vLLM", "parsing the arguments", "building the configuration"
+LONGEST = 4000  # characters of vLLM's words that are passed on
+# Where vLLM keeps each name, the newest place first.
+NEW, OLD = "vllm.entrypoints.launchers", "vllm.entrypoints.openai"
+PLACES = {
+    "FlexibleArgumentParser": ("vllm.utils.argparse_utils", "vllm.utils"),
+    "AsyncEngineArgs": ("vllm.engine.arg_utils",),
+    "UsageContext": ("vllm.usage.usage_lib",),
+    "current_platform": ("vllm.platforms",),
+    "make_arg_parser": (f"{NEW}.cli_args", f"{OLD}.cli_args"),
+    "validate_parsed_serve_args": (f"{NEW}.cli_args", f"{OLD}.cli_args"),
+    "validate_api_server_args": (f"{NEW}.launcher", f"{OLD}.api_server"),
+}
+
+
+def examine(arguments: Sequence[str], stage: Callable[[str], None]) -> dict[str, Any]:
+    """Lead `arguments` through the stages, each told to `stage` as it begins.
+
+    Returns:
+        What vLLM made of them, or `error` (type), `bases`, `words`, `fields`, `module` and `similar` (flags).
+    """
+    flags: list[str] = []
+    try:
+        stage(IMPORT)
+        vllm = Namespace(**{name: _find(name, places) for name, places in PLACES.items()})
+        stage(PARSE)
+        parser = vllm.make_arg_parser(vllm.FlexibleArgumentParser())
+        flags = [flag for action in parser._actions for flag in action.option_strings]
+        serve = list(arguments[:1]) == ["serve"]
+        given = _parse(parser, arguments[serve:])
+        if serve and given.model_tag is not None:  # of its two entry points only `vllm serve DIR` heeds it
+            given.model = given.model_tag
+        vllm.validate_parsed_serve_args(given)
+        vllm.validate_api_server_args(given)
+        stage(BUILD)
+        made = vllm.AsyncEngineArgs.from_cli_args(given).create_engine_config(
+            usage_context=vllm.UsageContext.OPENAI_API_SERVER
+        )
+        if vllm.current_platform.is_cpu():
+            _share_out_cores(made)
+        return {
+            "vllm": importlib.import_module("vllm").__version__,
+            "platform": vllm.current_platform.device_type,
+            "world_size": made.parallel_config.world_size,
+            "max_model_len": made.model_config.max_model_len,
+            "dtype": str(made.model_config.dtype),
+        }
+    except Exception as error:
+        return _told(error, flags)
+
+
+def _find(name: str, places: Sequence[str]) -> Any:
+    """Return the name from the first place that there is; the last one's error counts."""
+    try:
+        return getattr(importlib.import_module(places[0]), name)
+    except ModuleNotFoundError as error:  # of the place itself, or of what is imported there
+        if len(places) == 1 or not f"{places[0]}.".startswith(f"{error.name}."):
+            raise
+    return _find(name, places[1:])
+
+
+def _parse(parser: Any, arguments: Sequence[str]) -> Any:
+    """Parse; argparse prints what is wrong and exits.
+
+    Raises:
+        ValueError: with what it printed behind its usage.
+    """
+    printed = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(printed):
+            return parser.parse_args(list(arguments))
+    except SystemExit as error:
+        words = printed.getvalue().rpartition("error: ")[2]
+        raise ValueError(words or f"vLLM would print something and exit {error.code}") from error
+
+
+def _share_out_cores(config: Any) -> None:
+    """Let vLLM share out the cores among its workers, which it does itself only after it has started.
+
+    Raises:
+        AssertionError: VLLM_CPU_OMP_THREADS_BIND does not fit the number of workers.
+    """
+    with contextlib.suppress(ModuleNotFoundError):  # a vLLM that does it elsewhere
+        importlib.import_module("vllm.utils.ompmultiprocessing").OMPProcessManager(config)
+
+
+def _told(error: Exception, flags: Sequence[str]) -> dict[str, Any]:
+    """Return an exception of vLLM as plain values; pydantic's with its fields."""
+    words, fields = str(error.args[0] if isinstance(error, KeyError) and error.args else error), []
+    if "ValidationError" in type(error).__name__ and callable(getattr(error, "errors", None)):
+        details = error.errors()  # type: ignore[attr-defined]  # asked for in the line above
+        fields = [str(part) for detail in details for part in detail["loc"]]
+        places = [".".join(map(str, detail["loc"])) for detail in details]
+        said = [detail["msg"].removeprefix("Value error, ") for detail in details]
+        words = "; ".join(
+            f"{place}: {what}" if place else what for place, what in zip(places, said, strict=True)
+        )
+    given = [word.partition("=")[0] for word in words.split() if word.startswith("--")]
+    strange = given if words.startswith("unrecognized arguments") else []
+    similar = {flag: difflib.get_close_matches(flag, flags, 1) for flag in strange}
+    return {
+        "error": type(error).__name__,
+        "bases": [base.__name__ for base in type(error).__mro__],
+        "words": words[:LONGEST],
+        "fields": fields,
+        "module": getattr(error, "name", None) if isinstance(error, ImportError) else None,
+        "similar": {flag: found[0] for flag, found in similar.items() if found},
+    }
+
+
+def main(channel: int, arguments: Sequence[str]) -> None:
+    """Examine, and write each stage and the end as a line of JSON to the file descriptor `channel`."""
+    gc.disable()  # importing only makes objects: 1.4 of 6.3 s
+    os.set_inheritable(channel, False)  # what vLLM starts must not keep it open
+
+    def say(event: dict[str, Any]) -> None:
+        os.write(channel, json.dumps(event).encode() + b"\n")
+
+    say({"end": examine(arguments, lambda words: say({"stage": words}))})
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(0)  # torch's way out takes 1.6 s, and what vLLM wrote is removed with its directory
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2:])

@@ -1,0 +1,193 @@
+"""Where a backend comes from, without a deploy: what is looked at in a checkout, and what git exports."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ansible.errors import AnsibleActionFail
+from plugins import load
+
+inspect_checkout = load("modules/inspect_checkout")
+export_git = load("action/export_git")
+APP = "src.api.main:app"
+
+
+def git(directory: Path, *arguments: str) -> str:
+    """Run git in a directory and return what it said."""
+    identity = [
+        "-c",
+        "user.name=test",
+        "-c",
+        "user.email=test@example.invalid",
+        "-c",
+        "init.defaultBranch=main",
+    ]
+    run = subprocess.run(
+        ["git", *identity, *arguments], cwd=directory, capture_output=True, text=True, timeout=60, check=True
+    )
+    return run.stdout.strip()
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A checkout as on ML35: sources, settings, and an environment that has uvicorn, that of these tests."""
+    directory = tmp_path / "checkout"
+    (directory / "src/api").mkdir(parents=True)
+    (directory / "src/api/main.py").write_text("app = None\n")
+    (directory / ".env").write_text("MODEL_NAME=mine\n")
+    (directory / ".venv").symlink_to(sys.prefix)
+    return directory
+
+
+def look(directory: Path, app: str = APP, user: str = "root") -> dict[str, object]:
+    """Look at a checkout."""
+    return dict(inspect_checkout.as_user(user, directory, app))
+
+
+def state(directory: Path) -> str:
+    """Return the id of a checkout that is whole."""
+    found = look(directory)
+    assert found["faults"] == []
+    return str(found["id"])
+
+
+def test_whole_checkout_is_left_as_it_was(checkout: Path) -> None:
+    def content() -> dict[Path, tuple[int, int]]:
+        return {
+            path: (path.stat().st_mtime_ns, path.stat().st_size) for path in (checkout, *checkout.rglob("*"))
+        }
+
+    before = content()
+    assert len(state(checkout)) == 12
+    assert content() == before
+
+
+@pytest.mark.parametrize(
+    ("missing", "said"),
+    [
+        ("", "checkout is not there. Correct backend_directory."),
+        (
+            "src/api/main.py",
+            "src/api/main.py is not there, or root may not read it. Correct backend_directory or backend_app.",
+        ),
+        (".venv", ".venv/bin/python is not there, or root may not run it. Make the environment"),
+    ],
+)
+def test_what_is_missing_is_named(checkout: Path, missing: str, said: str) -> None:
+    path = checkout / missing
+    shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    faults = look(checkout)["faults"]
+    assert isinstance(faults, list) and len(faults) == 1
+    assert said in faults[0]
+
+
+def test_environment_without_uvicorn(checkout: Path) -> None:
+    (checkout / ".venv").unlink()
+    subprocess.run(
+        [sys.executable, "-m", "venv", "--without-pip", checkout / ".venv"], timeout=60, check=True
+    )
+    [fault] = look(checkout)["faults"]  # type: ignore[misc]  # a list
+    assert "No module named uvicorn" in fault and ".venv/bin/python -m pip install uvicorn" in fault
+
+
+def test_all_faults_are_told_at_once(checkout: Path) -> None:
+    (checkout / ".venv").unlink()
+    faults = look(checkout, "src.other:app")["faults"]
+    assert isinstance(faults, list) and len(faults) == 2
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_user_who_may_not_enter(checkout: Path) -> None:
+    checkout.chmod(0o700)
+    for path in checkout.parents:
+        if path.owner() == "root" and len(path.parts) > 2:
+            path.chmod(0o755)
+    assert look(checkout)["faults"] == []
+    [fault] = look(checkout, user="nobody")["faults"]  # type: ignore[misc]  # a list
+    assert f"nobody may not enter {checkout}. Set backend_user to the owner" in fault
+
+
+def test_id_is_of_what_is_loaded(checkout: Path) -> None:
+    ids = [state(checkout)]
+
+    def changed() -> bool:
+        ids.append(state(checkout))
+        return ids[-1] != ids[-2]
+
+    (checkout / "src/api/main.py").write_text("app = 1\n")
+    assert changed()
+    (checkout / "src/tools.py").touch()
+    assert changed()
+    (checkout / ".env").write_text("MODEL_NAME=other\n")
+    assert changed()
+    (checkout / "sessions.sqlite").write_text("1")
+    (checkout / "src/__pycache__").mkdir()
+    assert not changed()
+    (checkout / "prompt.txt").write_text("1")
+    git(checkout, "init")
+    git(checkout, "add", "src", "prompt.txt")
+    git(checkout, "commit", "-m", "1")
+    assert changed()
+    assert look(checkout)["commit"] == git(checkout, "rev-parse", "HEAD")
+    (checkout / "prompt.txt").write_text("2")
+    git(checkout, "commit", "-am", "2")
+    assert changed()
+
+
+def test_packages_of_the_environment_count(tmp_path: Path) -> None:
+    package = tmp_path / ".venv/lib/python3.12/site-packages/fastapi-1.0.dist-info"
+    package.mkdir(parents=True)
+    before = list(inspect_checkout.content(tmp_path))
+    package.rename(package.with_name("fastapi-1.1.dist-info"))
+    assert list(inspect_checkout.content(tmp_path)) != before
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A repository with two commits and a tag on the first."""
+    directory = tmp_path / "repository"
+    (directory / "src").mkdir(parents=True)
+    git(directory, "init")
+    for content in ("1", "2"):
+        (directory / "src/app.py").write_text(content)
+        git(directory, "add", ".")
+        git(directory, "commit", "-m", content)
+    git(directory, "tag", "v1", "HEAD~1")
+    return directory
+
+
+@pytest.mark.parametrize(("version", "content"), [("main", "2"), ("HEAD", "2"), ("v1", "1"), ("", "1")])
+def test_each_name_of_a_version(repository: Path, tmp_path: Path, version: str, content: str) -> None:
+    wanted = git(repository, "rev-parse", version or "HEAD~1")
+    commit = export_git.export(f"file://{repository}", version or wanted[:9], tmp_path)
+    assert commit == wanted
+    assert (tmp_path / "tree/src/app.py").read_text() == content
+    assert not (tmp_path / "tree/.git").exists()
+
+
+def test_what_cannot_be_exported_is_told(repository: Path, tmp_path: Path) -> None:
+    with pytest.raises(
+        AnsibleActionFail, match="has no branch, tag or commit v9: correct backend_git_version"
+    ):
+        export_git.export(f"file://{repository}", "v9", tmp_path)
+    with pytest.raises(AnsibleActionFail) as told:
+        export_git.export("https://me:secret@127.0.0.1:9/x", "v1", tmp_path)
+    assert "git ls-remote https://***@127.0.0.1:9/x (backend_git_url)" in str(told.value)
+    assert "secret" not in str(told.value)
+
+
+def test_links_out_and_submodules_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    (tmp_path / "inside").symlink_to("a")
+    export_git.refuse(tmp_path, "URL")
+    (tmp_path / "outside").symlink_to("/etc/hostname")
+    with pytest.raises(AnsibleActionFail, match="outside of URL is a link that leads out of the repository"):
+        export_git.refuse(tmp_path, "URL")
+    (tmp_path / ".gitmodules").touch()
+    with pytest.raises(AnsibleActionFail, match="URL has submodules"):
+        export_git.refuse(tmp_path, "URL")
