@@ -11,6 +11,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 import cgroup
+from saved import BELOW
 
 # All of it in a mount namespace, so that no mount outlives the processes. The root file system is the cached one with a layer of the
 # guest's own over it, which takes no time and little room; where the layer cannot lie (in a container, whose files are layers already)
@@ -20,8 +21,8 @@ import cgroup
 BOOT = """
 mkdir -p /run/systemd/nspawn
 mount -t tmpfs -o mode=755 test-hosts /run/systemd/nspawn
-mount -t overlay -o "lowerdir=$image,upperdir=$PWD/changes,workdir=$PWD/work" test-hosts root ||
-    cp -a --reflink=auto "$image/." changes/. root
+mount -t overlay -o "lowerdir=$layers,upperdir=$PWD/changes,workdir=$PWD/work" test-hosts root ||
+    for layer in $(echo "$layers" | tr : "\n" | tac) changes; do cp -a --reflink=auto "$layer/." root; done
 boot=0
 while boot=$((boot + 1)); do
     mkdir "$group/boot-$boot"
@@ -40,14 +41,14 @@ class Guest:
         name: its host name.
         run: the run's name, which the bridge and the control group bear too.
         address: its address on the bridge.
-        image: the root file system that all guests share.
+        layers: what lies below its own files, the topmost first; the last one is the root file system that all guests share.
         directory: where its own files and its console's log go.
     """
 
     name: str
     run: str
     address: IPv4Address
-    image: Path
+    layers: tuple[Path, ...]
     directory: Path
 
     @property
@@ -66,8 +67,9 @@ class Guest:
         for parent in [*reversed(Path(path).parents)]:
             (layer / parent).mkdir(parents=True, exist_ok=True)
             # A directory of the layer stands for the one below it, with its owner and mode.
-            shutil.copystat(self.image / parent, layer / parent)
-            owner = (self.image / parent).stat().st_uid
+            below = next(each / parent for each in self.layers if (each / parent).exists())
+            shutil.copystat(below, layer / parent)
+            owner = below.stat().st_uid
             os.chown(layer / parent, owner, owner)
         file = layer / path
         file.touch(mode)
@@ -79,6 +81,7 @@ class Guest:
         """Give it an identity, and return the public key of its SSH server."""
         for name in "changes", "work", "root":
             (self.directory / name).mkdir(parents=True)
+        (self.directory / BELOW).write_text("".join(f"{layer}\n" for layer in self.layers))
         self.write("etc/hostname", f"{self.name}\n")
         self.write("etc/machine-id", f"{uuid.uuid4().hex}\n")
         # Its own name is among them: looking that up without a name server costs Ansible's facts ten seconds.
@@ -106,7 +109,7 @@ class Guest:
             # Without it mlock is forbidden whatever the limit; and the default of a tenth of the RAM may not do for two GPUs.
             *("--capability=CAP_IPC_LOCK", "--tmpfs=/dev/shm:mode=1777,size=4g"),
         ]
-        variables = [f"group={cgroup.path(self.group)}", f"image={self.image}"]
+        variables = [f"group={cgroup.path(self.group)}", f"layers={':'.join(map(str, self.layers))}"]
         loop = ["env", *variables, "unshare", "--mount", "sh", "-euc", BOOT, "sh", *arguments]
         with self.console.open("ab") as console:
             return subprocess.Popen(

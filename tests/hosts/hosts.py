@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
 """Test hosts: throw-away Debian hosts with a real systemd and sshd, each with its own address, without a container engine.
 
-    python tests/hosts/hosts.py up NAME…   boot hosts; before that, remove what an earlier run left
-    python tests/hosts/hosts.py down       shut them down and remove all that was made; also right after a crash
-    python tests/hosts/hosts.py install    install the missing Debian packages of INSTALL below
+    python tests/hosts/hosts.py up [--from SAVED] NAME…   boot hosts; before that, remove what an earlier run left
+    python tests/hosts/hosts.py save NAME SAVED           shut a host down and keep its files in a directory to boot others from
+    python tests/hosts/hosts.py down                      shut all down and remove all that was made; also right after a crash
+    python tests/hosts/hosts.py install                   install the missing Debian packages of INSTALL below
 
 Needs root, Debian, and cgroup v2 (also beside v1). A run lives in one directory, .tox/hosts/run or $HOSTS_DIRECTORY; two directories
 are two runs, which do not meet. In it: ``hosts.yml``, an Ansible inventory; ``key`` and ``known_hosts`` for ``root`` and ``vrsoft`` (with
 sudo); ``guests/NAME/console.log``. Hosts reach each other and the machine as ``controller``, and nothing else: there is no route out.
 A host may be rebooted from inside. Killing this program leaves the hosts running; the next ``up`` or ``down`` finds them.
-The root file system is built once, in ~/.cache/vllm-deploy or below $XDG_CACHE_HOME; what a host changes is a layer over it.
+The root file system is built once, in ~/.cache/vllm-deploy or below $XDG_CACHE_HOME; what a host changes is a layer over it. A saved one is
+such a layer and belongs to no run: nothing removes it.
 Where the machine's firewall drops forwarded packets (Docker's does) and bridges obey it (br_netfilter), hosts do not reach each other.
 """
 
@@ -21,6 +23,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import run
 from waiting import HostsError
@@ -63,7 +66,12 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("up").add_argument("names", nargs="+", metavar="NAME")
+    up = commands.add_parser("up")
+    up.add_argument("--from", dest="saved", type=Path, metavar="SAVED")
+    up.add_argument("names", nargs="+", metavar="NAME")
+    save = commands.add_parser("save")
+    save.add_argument("name", metavar="NAME")
+    save.add_argument("saved", type=Path, metavar="SAVED")
     commands.add_parser("down")
     commands.add_parser("install")
     arguments = parser.parse_args()
@@ -77,7 +85,9 @@ def main() -> int:
                     raise HostsError("root is needed")
                 if missing():
                     raise HostsError(f"install first: {sys.executable} {__file__} install")
-                run.up(list(dict.fromkeys(arguments.names)))
+                run.up(list(dict.fromkeys(arguments.names)), arguments.saved and arguments.saved.resolve())
+            case "save":
+                run.save(arguments.name, arguments.saved.resolve())
             case "down":
                 print("removed" if run.down() else "nothing to remove")
             case "install":

@@ -18,9 +18,9 @@ from pathlib import Path
 from waiting import HostsError, locked
 
 RELEASE = "bookworm"
-# A server as operators have it, and what vLLM needs there at run time: a compiler, Python's headers, libnuma.
+# A server as operators have it (logs are rotated), and what vLLM needs there at run time: a compiler, Python's headers, libnuma.
 PACKAGES = (
-    "ca-certificates dbus g++ iproute2 libnuma1 libpam-systemd openssh-server procps python3 python3-dev python3-venv"
+    "ca-certificates dbus g++ iproute2 libnuma1 libpam-systemd logrotate openssh-server procps python3 python3-dev python3-venv"
     # Without the last one the package usrmerge comes, and perl with it.
     " sudo systemd systemd-sysv usr-is-merged"
 )

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import cgroup
 import network
-import root
+import saved
 from guest import Guest, generate
 from waiting import HostsError, until
 
@@ -75,25 +75,25 @@ def wait(guest: Guest, process: subprocess.Popen[bytes]) -> None:
         raise HostsError("\n".join([str(error), answer.strip(), *end])) from None
 
 
-def up(names: list[str]) -> None:
-    """Boot hosts and write their inventory."""
+def up(names: list[str], image: Path | None = None) -> None:
+    """Boot hosts, from a saved one or anew, and write their inventory."""
     for name in names:
         if not re.fullmatch("[a-z][a-z0-9-]{0,30}", name) or name in ("controller", "localhost"):
             raise HostsError(f"not a name for a host: {name}")
     down()
-    image = root.cached()
+    layers = saved.layers(image)
     try:
-        _boot(names, image)
+        _boot(names, layers)
     except BaseException:
         down()
         raise
 
 
-def _boot(names: list[str], image: Path) -> None:
+def _boot(names: list[str], layers: tuple[Path, ...]) -> None:
     DIRECTORY.mkdir(parents=True)
     subnet = network.create(RUN)
     guests = [
-        Guest(name, RUN, subnet[10 + index], image, DIRECTORY / "guests" / name)
+        Guest(name, RUN, subnet[10 + index], layers, DIRECTORY / "guests" / name)
         for index, name in enumerate(names)
     ]
     addresses = {"localhost": "127.0.0.1", "controller": subnet[1]} | {
@@ -122,6 +122,18 @@ def _boot(names: list[str], image: Path) -> None:
         },
     }
     (DIRECTORY / "hosts.yml").write_text(json.dumps({"all": inventory}, indent=2) + "\n")
+
+
+def save(name: str, target: Path) -> None:
+    """Shut a host of this run down and keep what it changed; the host stays off."""
+    group, directory = cgroup.path(f"{RUN}/{name}"), DIRECTORY / "guests" / name
+    if not cgroup.members(group):
+        raise HostsError(f"no host {name} runs")
+    # What a host boots from is written where it boots, so that a saved one can be saved again.
+    below = tuple(Path(line) for line in (directory / saved.BELOW).read_text().splitlines())
+    cgroup.terminate(group, ["systemd-nspawn"])
+    until(lambda: cgroup.empty(group), STOP_SECONDS, f"{name} is off")
+    saved.save(directory, below, target)
 
 
 def down() -> bool:

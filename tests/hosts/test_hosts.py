@@ -221,6 +221,37 @@ def test_a_killed_start_is_cleaned_up_and_another_run_does_not_notice(run: Run) 
     assert run.told("alpha", "hostname") == "alpha"
 
 
+def test_hosts_boot_from_a_saved_one_and_do_not_change_it(run: Run, tmp_path: Path) -> None:
+    other, saved = Run(run.directory.with_name("other")), tmp_path / "saved"
+    print(other.hosts("up", "gamma"))
+    other.told(
+        "gamma", "echo one >/opt/file; mkdir /opt/directory; rm /etc/debian_version; mv /etc/issue /opt/"
+    )
+    identity = other.told("gamma", "cat /etc/machine-id")
+    other.hosts("save", "gamma", str(saved))
+    print(other.hosts("up", "--from", str(saved), "gamma", "delta"))
+    for name in "gamma", "delta":
+        assert other.told(name, "hostname; cat /opt/file; ls /opt").split() == [
+            *(name, "one", "directory", "file", "issue")
+        ]
+        assert other.ssh(name, "ls /etc/debian_version").returncode == 2
+        assert other.told(name, "cat /etc/machine-id") != identity
+    other.told("gamma", "echo two >>/opt/file; rm /opt/issue; touch /opt/more")
+    assert other.told("delta", "cat /opt/file; ls /opt").split() == ["one", "directory", "file", "issue"]
+    # A saved one of a saved one holds both.
+    other.hosts("save", "gamma", str(tmp_path / "again"))
+    other.hosts("up", "--from", str(tmp_path / "again"), "epsilon")
+    assert other.told("epsilon", "cat /opt/file; ls /opt").split() == [
+        "one",
+        "two",
+        "directory",
+        "file",
+        "more",
+    ]
+    other.hosts("down")
+    assert (saved / "layer/opt/file").read_text() == "one\n"
+
+
 def test_nothing_is_left(run: Run, before: dict[str, set[str]]) -> None:
     assert traces() != before
     # A cut connection keeps a dead guest's namespace, and its link, for minutes.
