@@ -1,0 +1,5 @@
+"""Tests of the deployed host."""
+
+from tests.systemd.fixtures import deployed, fresh_host, host, pytest_runtest_makereport
+
+__all__ = ["deployed", "fresh_host", "host", "pytest_runtest_makereport"]
