@@ -129,7 +129,9 @@ class Host:
 
     def story(self, lines: int = 40) -> str:
         """Return what the journal and the logs tell of the last minutes."""
-        journal = self.ssh(f"journalctl --no-pager --lines {lines}").stdout
+        # Our own logins fill it.
+        others = f"grep -vE ' (sshd|systemd-logind)\\[| session-[0-9]+\\.scope' | tail -n {lines}"
+        journal = self.ssh(f"journalctl --no-pager --lines 2000 | {others}").stdout
         parts = {
             "journal": journal,
             "vllm.log": self.log(lines=lines),

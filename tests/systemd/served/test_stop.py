@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import pytest
 import requests
@@ -13,65 +14,68 @@ import requests
 from tests.systemd.client import MODEL
 from tests.systemd.deployed import START, Host
 
-# A model of a few MB says little of itself; without its end-of-text it goes on and on.
+# The nano model says little of itself; without its end of text it goes on, here for some seconds and less than the drain may take.
 LONG = {
     "model": MODEL,
-    "messages": [{"role": "user", "content": "Hello"}],
+    "prompt": "Hello",
     "stream": True,
     "ignore_eos": True,
-    "max_tokens": 600,
+    "max_tokens": 200,
     "temperature": 0,
 }
 
 
+@dataclass
+class Stop:
+    """What a client of a streamed answer got, and when, after ``systemctl stop``."""
+
+    code: int = -1
+    asked: float = 0
+    answered: float = 0
+    stopped: float = 0
+    events: list[str] = field(default_factory=list)
+
+
 @pytest.fixture(scope="module")
-def stopped(deployed: Host) -> Iterator[dict[str, object]]:
-    """Stop vLLM in the middle of a streamed answer; return what the client got, and start it again in the end."""
+def stop(deployed: Host) -> Iterator[Stop]:
+    """Stop vLLM in the middle of a streamed answer, and start it again in the end."""
     deployed.until(deployed.serves, START, "vLLM serves before the stop")
-    seen: dict[str, object] = {}
+    seen = Stop()
 
-    def stop() -> None:
-        seen["code"] = deployed.ssh("systemctl stop vllm", seconds=90).returncode
-        seen["stopped"] = time.monotonic()
+    def systemctl() -> None:
+        seen.code = deployed.ssh("systemctl stop vllm", seconds=90).returncode
+        seen.stopped = time.monotonic()
 
-    thread, events = threading.Thread(target=stop), []
-    try:
-        with requests.post(
-            f"{deployed.vllm}/v1/chat/completions", json=LONG, stream=True, timeout=90
-        ) as reply:
-            for line in reply.iter_lines():
-                events += [line.removeprefix(b"data: ")] if line else []
-                if len(events) == 5:
-                    seen["asked"] = time.monotonic()
-                    thread.start()
-        seen["answered"] = time.monotonic()
-        thread.join(90)
-        yield seen | {"events": events}
-    finally:
-        deployed.told("systemctl start vllm", seconds=START)
+    thread = threading.Thread(target=systemctl)
+    with requests.post(f"{deployed.vllm}/v1/completions", json=LONG, stream=True, timeout=90) as reply:
+        for line in filter(None, reply.iter_lines(decode_unicode=True)):
+            seen.events.append(line.removeprefix("data: "))
+            if len(seen.events) == 5:
+                seen.asked = time.monotonic()
+                thread.start()
+    seen.answered = time.monotonic()
+    thread.join(90)
+    yield seen
+    deployed.told("systemctl start vllm", seconds=START)
 
 
-def test_a_streamed_answer_is_completed(stopped: dict[str, object]) -> None:
-    *events, end = stopped["events"]  # type: ignore[misc]  # of the fixture above
-    assert end == b"[DONE]"
-    assert [json.loads(event)["choices"][0]["finish_reason"] for event in events if b"choices" in event][
-        -1
-    ] == "length"
-    asked, answered, ended = (float(stopped[name]) for name in ("asked", "answered", "stopped"))  # type: ignore[arg-type]  # times
-    print(
-        f"{len(events)} events; answered {answered - asked:.1f} s and stopped {ended - asked:.1f} s after the stop"
-    )
-    assert answered - asked > 1, "the stop came when the answer was over"
-    assert stopped["code"] == 0
+def test_a_streamed_answer_is_completed(stop: Stop) -> None:
+    *events, end = stop.events
+    answered, stopped = stop.answered - stop.asked, stop.stopped - stop.asked
+    print(f"{len(events)} events; answered {answered:.1f} s and stopped {stopped:.1f} s after the stop")
+    assert answered > 1, "the answer was over before the stop"
+    assert end == "[DONE]"
+    assert json.loads(events[-1])["choices"][0]["finish_reason"] == "length"
+    assert stop.code == 0
 
 
-def test_nothing_of_it_is_left(stopped: dict[str, object], deployed: Host) -> None:
+def test_nothing_of_it_is_left(stop: Stop, deployed: Host) -> None:
     assert deployed.processes() == {}
     assert "VLLM::" not in deployed.told("ps -ww -eo args=")
     assert deployed.told("ls -A /dev/shm") == ""
 
 
-def test_it_stays_stopped(stopped: dict[str, object], deployed: Host) -> None:
+def test_it_stays_stopped(stop: Stop, deployed: Host) -> None:
     assert deployed.show("vllm", "ActiveState") == "inactive"
     assert deployed.show("vllm", "Result") == "success"
     assert deployed.ssh("/opt/vllm/bin/checks all @/opt/vllm/checks/vllm.args").returncode == 2
