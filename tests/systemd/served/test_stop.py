@@ -81,3 +81,20 @@ def test_it_stays_stopped(stop: Stop, deployed: Host) -> None:
     assert deployed.ssh("/opt/vllm/bin/checks all @/opt/vllm/checks/vllm.args").returncode == 2
     time.sleep(12)  # a restart after a failure comes after 10 s
     assert deployed.show("vllm", "ActiveState") == "inactive"
+
+
+@pytest.mark.parametrize(
+    ("stranger", "name"),
+    [("bash -c 'exec -a VLLM::EngineCore sleep 300'", "engine"), ("python3 -m http.server 8000", "port")],
+)
+def test_it_does_not_start_beside_a_stranger(stop: Stop, deployed: Host, stranger: str, name: str) -> None:
+    pid = deployed.told(f"nohup {stranger} >/dev/null 2>&1 & echo $!", user="vrsoft")
+    try:
+        done = deployed.ssh("systemctl start vllm", seconds=60)
+        assert done.returncode != 0, f"{name}: {deployed.story()}"
+        refusal = [line for line in deployed.log().splitlines() if line.startswith("guard CRITICAL")][-1]
+        assert pid in refusal and "vrsoft" in refusal
+        assert refusal[:60] in deployed.told("systemctl status vllm || true") or deployed.processes() == {}
+        assert deployed.ssh(f"kill -0 {pid}").returncode == 0
+    finally:
+        deployed.told(f"systemctl stop vllm; kill {pid}")
