@@ -16,13 +16,20 @@ from tests.systemd.play import REPOSITORY
 OURS = REPOSITORY / ".tox/hosts"  # directories of runs
 
 
+def hosts(run: Path, subcommand: str) -> None:
+    """Run a subcommand of hosts.py."""
+    command = [sys.executable, REPOSITORY / "tests/hosts/hosts.py", subcommand]
+    subprocess.run(command, env=os.environ | {"HOSTS_DIRECTORY": str(run)}, timeout=900, check=True)
+
+
 @pytest.mark.skipif(
     os.geteuid() != 0,
     reason="NOT TESTED without root: the production path, that is deploys to real systemd hosts over SSH, and their faults",
 )
 def test_scenario(tmp_path: Path) -> None:
-    install = [sys.executable, "tests/hosts/hosts.py", "install"]
-    subprocess.run(install, cwd=REPOSITORY, timeout=900, check=True)
+    hosts(OURS, "install")
+    for directory in OURS.glob("*"):  # a run that crashed
+        hosts(directory, "down")
     # A namespace belongs to a process, and those of others on this machine come and go.
     before = traces() | {"namespaces": set()}
     environment = os.environ | {

@@ -84,17 +84,17 @@ def test_it_stays_stopped(stop: Stop, deployed: Host) -> None:
 
 
 @pytest.mark.parametrize(
-    ("stranger", "name"),
-    [("bash -c 'exec -a VLLM::EngineCore sleep 300'", "engine"), ("python3 -m http.server 8000", "port")],
+    "stranger",
+    ["bash -c 'exec -a VLLM::EngineCore sleep 300'", "python3 -m http.server 8000"],
+    ids=["engine", "port"],
 )
-def test_it_does_not_start_beside_a_stranger(stop: Stop, deployed: Host, stranger: str, name: str) -> None:
+def test_it_does_not_start_beside_a_stranger(stop: Stop, deployed: Host, stranger: str) -> None:
     pid = deployed.told(f"nohup {stranger} >/dev/null 2>&1 & echo $!", user="vrsoft")
     try:
         done = deployed.ssh("systemctl start vllm", seconds=60)
-        assert done.returncode != 0, f"{name}: {deployed.story()}"
+        assert done.returncode != 0, deployed.story()
         refusal = [line for line in deployed.log().splitlines() if line.startswith("guard CRITICAL")][-1]
         assert pid in refusal and "vrsoft" in refusal
-        assert refusal[:60] in deployed.told("systemctl status vllm || true") or deployed.processes() == {}
         assert deployed.ssh(f"kill -0 {pid}").returncode == 0
     finally:
         deployed.told(f"systemctl stop vllm; kill {pid}")
