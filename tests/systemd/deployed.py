@@ -41,8 +41,9 @@ class Host:
 
     def ssh(self, command: str, user: str = "root", seconds: float = 60) -> subprocess.CompletedProcess[str]:
         """Run a command on the host; ssh itself ends with 255."""
-        argv = [*self._ssh, f"{user}@{self.address}", command]
-        return subprocess.run(argv, capture_output=True, text=True, timeout=seconds, check=False)
+        return subprocess.run(
+            self.command(command, user), capture_output=True, text=True, timeout=seconds, check=False
+        )
 
     def told(self, command: str, user: str = "root", seconds: float = 60) -> str:
         """Return what a command prints, which must succeed."""

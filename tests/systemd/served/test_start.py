@@ -1,7 +1,8 @@
-"""One restart of vLLM as ops do it, seen by systemctl, by the backend and by the first client."""
+"""Starts of vLLM as ops do them: one that fails, refused ones, and one seen by systemctl, by the backend and by the first client."""
 
 from __future__ import annotations
 
+import subprocess
 import threading
 import time
 from dataclasses import dataclass, field
@@ -35,9 +36,36 @@ class Restart:
     call: tuple[str, float] = ("", 0)
 
 
+def test_a_start_whose_process_dies_is_no_success(host: Host) -> None:
+    host.told("systemctl reset-failed vllm")
+    restart = subprocess.Popen(host.command("systemctl restart vllm"))
+    host.until(lambda: "importing" in host.show("vllm", "StatusText"), 60, "vLLM is loading")
+    host.told(f"kill -9 {host.pid('vllm')}")
+    assert restart.wait(8) == 1
+    assert host.show("vllm", "ActiveState") != "active"
+    assert "wait CRITICAL" in host.log()
+    host.told("systemctl stop vllm")
+
+
+@pytest.mark.parametrize(
+    "stranger",
+    ["bash -c 'exec -a VLLM::EngineCore sleep 300'", "python3 -m http.server 8000"],
+    ids=["engine", "port"],
+)
+def test_it_does_not_start_beside_a_stranger(deployed: Host, stranger: str) -> None:
+    pid = deployed.told(f"nohup {stranger} >/dev/null 2>&1 & echo $!", user="vrsoft")
+    try:
+        assert deployed.ssh("systemctl start vllm", seconds=60).returncode == 1
+        refusal = [line for line in deployed.log().splitlines() if line.startswith("guard CRITICAL")][-1]
+        assert pid in refusal and "vrsoft" in refusal
+        assert deployed.processes() == {} and deployed.ssh(f"kill -0 {pid}").returncode == 0
+    finally:
+        deployed.told(f"systemctl stop vllm; kill {pid}")
+
+
 @pytest.fixture(scope="module")
 def restart(deployed: Host) -> Restart:
-    deployed.until(deployed.serves, START, "vLLM serves before the restart")
+    """Restart it, and meanwhile the backend."""
     seen = Restart()
 
     def systemctl() -> None:
@@ -90,16 +118,3 @@ def test_the_backend_heals_by_itself(restart: Restart, deployed: Host) -> None:
     deployed.until(lambda: deployed.ask("Hello", "healed").status_code == 200, 30, "the backend answers")
     assert requests.get(f"{deployed.backend}/ready", timeout=10).status_code == 200
     assert deployed.pid("backend") == pid
-
-
-def test_a_start_that_fails_is_no_success(deployed: Host) -> None:
-    model = deployed.told("sed -n '/^--model-directory/{n;p}' /opt/vllm/checks/vllm.args")
-    deployed.told(f"mv {model} {model}.away")
-    try:
-        done = deployed.ssh("systemctl restart vllm", seconds=START)
-        assert done.returncode != 0, deployed.story()
-        assert deployed.show("vllm", "ActiveState") != "active"
-    finally:
-        deployed.told(f"mv {model}.away {model}")
-    # systemd tries again by itself.
-    deployed.until(deployed.serves, START, "vLLM serves again")

@@ -1,4 +1,4 @@
-"""How much a service may do, by systemd's own count."""
+"""The units of a deployed host: how much they may do, by systemd's own count, and what Debian does with their logs."""
 
 from __future__ import annotations
 
@@ -20,3 +20,11 @@ def test_it_runs_as_its_own_user_without_privileges(host: Host, unit: str) -> No
     assert int(fields["Uid"].split()[0]) == int(host.told(f"id -u {unit}")) > 0
     assert [int(fields[name], 16) for name in ("CapEff", "CapPrm", "CapBnd", "CapAmb")] == [0, 0, 0, 0]
     assert (fields["NoNewPrivs"].strip(), fields["Seccomp"].strip()) == ("1", "2")
+
+
+@pytest.mark.parametrize("unit", ["vllm", "backend"])
+def test_debian_rotates_the_log(deployed: Host, unit: str) -> None:
+    assert deployed.show("logrotate.timer", "ActiveState") == "active"
+    done = deployed.ssh("logrotate --debug /etc/logrotate.conf")
+    assert done.returncode == 0 and "error" not in done.stderr, done.stderr
+    assert f"considering log /opt/vllm/logs/{unit}.log" in done.stderr
