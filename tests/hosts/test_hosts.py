@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.hosts.traces import processes, traces
+
 PROGRAM = Path(__file__).with_name("hosts.py")
 
 pytestmark = pytest.mark.skipif(
@@ -64,47 +66,7 @@ class Run:
         return done.stdout.strip()
 
     def processes(self, program: str = "") -> list[int]:
-        """Pids of the processes of this run: its directory is in their command line, or is their root directory."""
-        found = []
-        for entry in Path("/proc").glob("[0-9]*"):
-            try:
-                ours = str(self.directory).encode() in (entry / "cmdline").read_bytes()
-                ours |= os.readlink(entry / "root").startswith(str(self.directory))
-                if ours and (entry / "comm").read_text().startswith(program):
-                    found.append(int(entry.name))
-            except OSError:
-                continue
-        return found
-
-
-def traces() -> dict[str, set[str]]:
-    """Return what hosts could leave on the machine."""
-
-    def namespace(entry: Path) -> str:
-        try:
-            return os.readlink(entry / "ns/net")
-        except OSError:
-            return ""
-
-    return {
-        "links": set(os.listdir("/sys/class/net")),
-        "namespaces": {namespace(entry) for entry in Path("/proc").glob("[0-9]*")} | {""},
-        "mounts": {line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()},
-        "groups": {str(path) for path in Path("/sys/fs/cgroup").glob("**/vd-*")},
-        "files": {
-            str(path) for path in [*Path("/run/systemd/nspawn").glob("**"), *Path("/tmp").glob("nspawn*")]
-        }
-        - {"/run/systemd/nspawn"},
-        "routes": set(
-            subprocess.run(
-                ["ip", "-4", "route", "show", "table", "all"],
-                capture_output=True,
-                text=True,
-                timeout=9,
-                check=True,
-            ).stdout.splitlines()
-        ),
-    }
+        return processes(self.directory, program)
 
 
 def until(condition: Callable[[], object], seconds: float, what: str) -> None:

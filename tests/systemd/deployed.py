@@ -41,8 +41,9 @@ class Host:
 
     def ssh(self, command: str, user: str = "root", seconds: float = 60) -> subprocess.CompletedProcess[str]:
         """Run a command on the host; ssh itself ends with 255."""
-        argv = [*self._ssh, f"{user}@{self.address}", command]
-        return subprocess.run(argv, capture_output=True, text=True, timeout=seconds, check=False)
+        return subprocess.run(
+            self.command(command, user), capture_output=True, text=True, timeout=seconds, check=False
+        )
 
     def told(self, command: str, user: str = "root", seconds: float = 60) -> str:
         """Return what a command prints, which must succeed."""
@@ -129,7 +130,9 @@ class Host:
 
     def story(self, lines: int = 40) -> str:
         """Return what the journal and the logs tell of the last minutes."""
-        journal = self.ssh(f"journalctl --no-pager --lines {lines}").stdout
+        # Our own logins fill it.
+        others = f"grep -vE ' (sshd|systemd-logind)\\[| session-[0-9]+\\.scope' | tail -n {lines}"
+        journal = self.ssh(f"journalctl --no-pager --lines 2000 | {others}").stdout
         parts = {
             "journal": journal,
             "vllm.log": self.log(lines=lines),

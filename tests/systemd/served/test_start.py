@@ -1,0 +1,120 @@
+"""Starts of vLLM as ops do them: one that fails, refused ones, and one seen by systemctl, by the backend and by the first client."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+from dataclasses import dataclass, field
+
+import pytest
+import requests
+
+from tests.systemd.deployed import START, Host
+
+
+@dataclass
+class Restart:
+    """What was seen of it.
+
+    Attributes:
+        code: exit code of ``systemctl restart``.
+        seconds: how long that took.
+        status: lines of ``systemctl status`` that tell the phase, in their order.
+        backend: exit code and seconds of a restart of the backend meanwhile.
+        ready, health, chat: what the backend answered then.
+        call: the function that the first request called, and the seconds that took.
+    """
+
+    code: int = -1
+    seconds: float = 0
+    status: list[str] = field(default_factory=list)
+    backend: tuple[int, float] = (-1, 0)
+    ready: int = 0
+    health: int = 0
+    chat: int = 0
+    call: tuple[str, float] = ("", 0)
+
+
+def test_a_start_whose_process_dies_is_no_success(host: Host) -> None:
+    host.told("systemctl reset-failed vllm")
+    restart = subprocess.Popen(host.command("systemctl restart vllm"))
+    host.until(lambda: "importing" in host.show("vllm", "StatusText"), 60, "vLLM is loading")
+    host.told(f"kill -9 {host.pid('vllm')}")
+    assert restart.wait(8) == 1
+    assert host.show("vllm", "ActiveState") != "active"
+    assert "wait CRITICAL" in host.log()
+    host.told("systemctl stop vllm")
+
+
+@pytest.mark.parametrize(
+    "stranger",
+    ["bash -c 'exec -a VLLM::EngineCore sleep 300'", "python3 -m http.server 8000"],
+    ids=["engine", "port"],
+)
+def test_it_does_not_start_beside_a_stranger(deployed: Host, stranger: str) -> None:
+    pid = deployed.told(f"nohup {stranger} >/dev/null 2>&1 & echo $!", user="vrsoft")
+    try:
+        assert deployed.ssh("systemctl start vllm", seconds=60).returncode == 1
+        refusal = [line for line in deployed.log().splitlines() if line.startswith("guard CRITICAL")][-1]
+        assert pid in refusal and "vrsoft" in refusal
+        assert deployed.processes() == {} and deployed.ssh(f"kill -0 {pid}").returncode == 0
+    finally:
+        deployed.told(f"systemctl stop vllm; kill {pid}")
+
+
+@pytest.fixture(scope="module")
+def restart(deployed: Host) -> Restart:
+    """Restart it, and meanwhile the backend."""
+    seen = Restart()
+
+    def systemctl() -> None:
+        started = time.monotonic()
+        seen.code = deployed.ssh("systemctl restart vllm", seconds=START).returncode
+        seen.seconds = time.monotonic() - started
+        arguments = deployed.tool_call()
+        seen.call = str(arguments), time.monotonic() - started - seen.seconds
+
+    thread = threading.Thread(target=systemctl)
+    thread.start()
+    deployed.until(lambda: deployed.show("vllm", "ActiveState") == "activating", 60, "vLLM is loading")
+    started = time.monotonic()
+    code = deployed.ssh("systemctl restart backend").returncode
+    seen.backend = code, time.monotonic() - started
+    seen.health = requests.get(f"{deployed.backend}/health", timeout=10).status_code
+    seen.ready = requests.get(f"{deployed.backend}/ready", timeout=10).status_code
+    seen.chat = deployed.ask("Hello", "while-vllm-loads").status_code
+    while thread.is_alive():
+        line = deployed.ssh("systemctl status vllm | grep -E '^ *(Active|Status):'").stdout
+        seen.status += [" ".join(line.split())]
+        time.sleep(1)
+    return seen
+
+
+def test_it_returns_when_the_model_answers(restart: Restart) -> None:
+    assert restart.code == 0
+    call, seconds = restart.call
+    assert "get_weather" in call and "Seoul" in call
+    # By hand the first request of a fresh server takes 15 s: it compiles.
+    assert seconds < 4
+
+
+def test_the_status_tells_the_phase(restart: Restart) -> None:
+    loading = [line for line in restart.status if "activating" in line]
+    print(*dict.fromkeys(line.partition("Status:")[2] for line in loading), sep="\n")
+    assert all("Status:" in line for line in loading[2:])
+    text = " ".join(loading)
+    assert "importing vLLM" in text and "starting the engine" in text and "warming up" in text
+
+
+def test_the_backend_starts_without_vllm_and_says_so(restart: Restart) -> None:
+    code, seconds = restart.backend
+    assert code == 0 and seconds < 30
+    assert (restart.health, restart.ready, restart.chat) == (200, 503, 503)
+
+
+def test_the_backend_heals_by_itself(restart: Restart, deployed: Host) -> None:
+    pid = deployed.pid("backend")
+    deployed.until(lambda: deployed.ask("Hello", "healed").status_code == 200, 30, "the backend answers")
+    assert requests.get(f"{deployed.backend}/ready", timeout=10).status_code == 200
+    assert deployed.pid("backend") == pid

@@ -1,0 +1,30 @@
+"""The units of a deployed host: how much they may do, by systemd's own count, and what Debian does with their logs."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.systemd.deployed import Host
+
+
+@pytest.mark.parametrize(("unit", "limit"), [("vllm", 2.0), ("backend", 1.5)])
+def test_exposure(deployed: Host, unit: str, limit: float) -> None:
+    last = deployed.told(f"systemd-analyze security --no-pager {unit}.service").splitlines()[-1]
+    assert float(last.partition(": ")[2].split()[0]) <= limit, last
+
+
+@pytest.mark.parametrize("unit", ["vllm", "backend"])
+def test_it_runs_as_its_own_user_without_privileges(host: Host, unit: str) -> None:
+    status = host.told(f"cat /proc/{host.pid(unit)}/status")
+    fields = dict(line.split(":", 1) for line in status.splitlines())
+    assert int(fields["Uid"].split()[0]) == int(host.told(f"id -u {unit}")) > 0
+    assert [int(fields[name], 16) for name in ("CapEff", "CapPrm", "CapBnd", "CapAmb")] == [0, 0, 0, 0]
+    assert (fields["NoNewPrivs"].strip(), fields["Seccomp"].strip()) == ("1", "2")
+
+
+@pytest.mark.parametrize("unit", ["vllm", "backend"])
+def test_debian_rotates_the_log(deployed: Host, unit: str) -> None:
+    assert deployed.show("logrotate.timer", "ActiveState") == "active"
+    done = deployed.ssh("logrotate --debug /etc/logrotate.conf")
+    assert done.returncode == 0 and "error" not in done.stderr, done.stderr
+    assert f"considering log /opt/vllm/logs/{unit}.log" in done.stderr
