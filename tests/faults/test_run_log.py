@@ -1,4 +1,4 @@
-"""The log of a server that serves: rotation and a full disk of lines do not hurt it, and ``tail -f`` goes on."""
+"""The log of a server that serves: it is rotated under the server and under the guide's ``tail -f``."""
 
 from __future__ import annotations
 

@@ -39,6 +39,10 @@ class Host:
         options = shlex.split(inventory["vars"]["ansible_ssh_common_args"])
         self._ssh = ["ssh", *options, "-oBatchMode=yes", "-oConnectTimeout=5", "-i", str(run / "key")]
 
+    def command(self, command: str, user: str = "root") -> list[str]:
+        """Return the command line that runs a command on the host."""
+        return [*self._ssh, f"{user}@{self.address}", command]
+
     def ssh(self, command: str, user: str = "root", seconds: float = 60) -> subprocess.CompletedProcess[str]:
         """Run a command on the host; ssh itself ends with 255."""
         return subprocess.run(
