@@ -138,7 +138,9 @@ class Releases:
 
 def write(path: Path, content: str, mode: int) -> None:
     """Replace a file at once."""
-    path.parent.mkdir(parents=True, exist_ok=True)  # supervisord's folder of programs has no one else who makes it
+    path.parent.mkdir(
+        parents=True, exist_ok=True
+    )  # supervisord's folder of programs has no one else who makes it
     unfinished = path.with_name(f".{path.name}.new")
     unfinished.write_text(content, encoding="utf-8")
     unfinished.chmod(mode)
