@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import resource
 import subprocess
 import sys
 import zipfile
@@ -91,6 +92,19 @@ def write_files(files: list[dict[str, str]], *options: str) -> bool:
     ]
     run = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=True)
     return "| CHANGED =>" in run.stdout
+
+
+def test_a_full_disk_leaves_no_part_of_a_file(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(
+        resource.RLIMIT_FSIZE, (10, before[1])
+    )  # the same error for Python, an OSError in the middle of a file
+    try:
+        with pytest.raises(OSError, match="too large"):
+            load("modules/write_files").write(tmp_path / "file", "more than ten", 0o644)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not [*tmp_path.iterdir()]
 
 
 def test_files_are_written_once_and_whole(tmp_path: Path) -> None:
