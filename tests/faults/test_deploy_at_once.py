@@ -29,7 +29,7 @@ def test_two_deploys_at_once(host: Host, report: Report) -> None:
         run = first.ended(300)
         assert run.returncode == 0, run.stdout
     assert not (left := difference(before, present(host))), left
-    report(client=f"no failed request ({answers[0]} answered)", again=None, left="nothing")
+    report(client=f"no failed request ({answers[0]} answered)", again=0, left="nothing")
 
 
 def test_lock_of_a_run_that_died_elsewhere(host: Host, refused: Refused) -> None:

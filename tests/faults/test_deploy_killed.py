@@ -33,7 +33,7 @@ def test_killed_in_the_middle_of_an_install(host: Host, report: Report) -> None:
         assert TAKEN_OVER in said(run)
     assert not (left := difference(before, present(host))), left
     report(
-        client=f"no failed request ({answers[0]} answered)", again=None, left="nothing after the next deploy"
+        client=f"no failed request ({answers[0]} answered)", again=0, left="nothing after the next deploy"
     )
 
 
