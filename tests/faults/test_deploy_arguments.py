@@ -22,7 +22,9 @@ def test_invalid_flag(refused: Refused) -> None:
 
 def test_utilization_of_150_percent(refused: Refused) -> None:
     """`vllm_gpu_memory_utilization: 1.5`: vLLM's own configuration refuses it."""
-    words = refused(vllm_gpu_memory_utilization=1.5)
+    words = refused(
+        vllm_gpu_memory_utilization=1.5, vllm_served_model_name="other"
+    )  # the probes ask for the old one
     assert "1.5" in words and "vllm_gpu_memory_utilization" in words
 
 
