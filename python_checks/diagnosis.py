@@ -12,7 +12,6 @@ from python_checks.surroundings import Disk
 
 DEPLOY = "deploy: ansible-playbook deploy.yml"
 ON_PURPOSE = "somebody stopped it (drain.yml, an operator)"
-CLEAN = ("", "success", "exit code 0", "exit status 0", "killed by SIGTERM", "terminated by SIGTERM")
 
 
 @dataclass(frozen=True)
@@ -64,8 +63,14 @@ def of_service(name: str, signs: Signs) -> Iterator[Finding]:
     if service.state == "absent":
         yield Finding(how.state, f"{name} is not deployed on this host", told, remedy=DEPLOY)
     elif service.state == "stopped":
-        before = "it did not fail" if service.ended in CLEAN else f"before that it had failed: {log.cause}"
-        yield Finding(how.state, f"{name} {how.words}", last, f"{ON_PURPOSE}; {before}", service.start)
+        before = "it did not fail" if service.put_down else f"before that it had failed: {log.cause}"
+        yield Finding(
+            how.state,
+            f"{name} {how.words}",
+            "" if service.put_down else last,
+            f"{ON_PURPOSE}; {before}",
+            service.start,
+        )
     elif service.state == "down":
         yield Finding(
             how.state,

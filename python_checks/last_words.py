@@ -16,6 +16,8 @@ FALLBACK = 50  # lines, where no line names a process
 _SERVER = re.compile(r"\(APIServer pid=(\d+)\)")
 # What the checks around a start wrote there; they looked closer than anybody can afterwards.
 _VERDICT = re.compile(r"^(?:guard|wait) (?:CRITICAL|UNKNOWN): (.*?)(?: \| time=[\d.]+s)?$")
+# What a library says at every end of vLLM on a CPU.
+_NOISE = re.compile(r"nanobind: | - (?:leaked|\.\.\.) |See https://nanobind")
 _REMEDY = re.compile(r"^remedy: (.*)$")
 
 
@@ -46,7 +48,7 @@ def read(service: Service) -> LastWords:
         before = shorten(causes.cause(end[:first]), 300)
     if opened and not service.pid:  # the guard opens a start, and may have refused the last one
         lines = end[opened[0] :]
-    last = next((line for line in reversed(lines or end) if line.strip()), "")
+    last = next((line for line in reversed(lines or end) if line.strip() and not _NOISE.match(line)), "")
     return replace(judge(lines, last), before=before)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from python_checks.result import shorten
 
 WILDCARDS = ("0.0.0.0", "::", "")
+WELL = ("", "success", "exit code 0", "exit status 0", "killed by SIGTERM", "terminated by SIGTERM")
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,11 @@ class Service:
     start: str = ""
     restart: str = ""
     history: str = ""
+
+    @property
+    def put_down(self) -> bool:
+        """Tell whether it was stopped, and ended as it should: then its log explains nothing."""
+        return self.state == "stopped" and self.ended in WELL
 
     def option(self, *names: str, default: str = "") -> str:
         """Return the value of an option of its command, under one of its names."""

@@ -103,7 +103,7 @@ def service_lines(name: str, seen: Seen) -> list[Line]:
         lines.append(Line("  model", f"{service.served_name} at {service.url} ({service.model})"))
     if seen.queue and name == "vllm":
         lines.append(Line("  queue", str(seen.queue)))
-    if how.state is not State.OK and log.last:
+    if how.state is not State.OK and log.last and not service.put_down:
         lines.append(Line("  log", log.last))
     return lines
 

@@ -38,17 +38,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> Result:
-    """Wait, with the phase on standard error and in systemd's status."""
+    """Wait, with the phase, and in the end the reason of a failure, on standard error and in systemd's status."""
     phase = phases.FIRST if options.log and options.model else f"waiting for {options.path}"
     watch = Watch(options.pid, options.log, options.deadline, phase)
-    until_healthy(watch, options.url, options.path)
-    refuse_stranger(options.url, options.pid)
-    words = f"{options.path} says 200"
-    if options.model:
-        warm_up(watch, options.url, options.model)
-        words += f", {options.model} answered a chat"
+    try:
+        words = until_ready(watch, options)
+    except CheckError as error:
+        notify.status(f"start failed: {error.fault.reason}")
+        raise
     notify.status("ready")
     return conclude("wait", [], f"{words} after {watch.elapsed:.0f} s", {"elapsed": round(watch.elapsed, 1)})
+
+
+def until_ready(watch: Watch, options: argparse.Namespace) -> str:
+    """Wait and return what was seen.
+
+    Raises:
+        CheckError: it does not get ready.
+    """
+    until_healthy(watch, options.url, options.path)
+    refuse_stranger(options.url, options.pid)
+    if not options.model:
+        return f"{options.path} says 200"
+    warm_up(watch, options.url, options.model)
+    return f"{options.path} says 200, {options.model} answered a chat"
 
 
 def until_healthy(watch: Watch, url: str, path: str) -> None:

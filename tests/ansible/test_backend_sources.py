@@ -94,9 +94,9 @@ class Host:
         assert run.returncode == 0, run.stdout
         return run.stdout
 
-    def refused(self, **variables: object) -> str:
+    def refused(self, name: str = "ansible/check.yml", **variables: object) -> str:
         """Check as a deploy does first; it must fail. Return what it said, in one line."""
-        run = self.run("ansible/check.yml", **variables)
+        run = self.run(name, **variables)
         assert run.returncode != 0, run.stdout
         return " ".join(run.stdout.split())
 
@@ -167,12 +167,20 @@ def test_checkout_runs_as_it_is(host: Host, checkout: Path) -> None:
     assert host.about()["version"] == "2"
 
 
-def test_checkout_that_cannot_run_is_refused_while_the_old_one_serves(host: Host, tmp_path: Path) -> None:
+def test_checkout_that_cannot_run_is_refused_while_the_old_one_serves(
+    host: Host, checkout: Path, tmp_path: Path
+) -> None:
     before = host.about()["pid"]
+    with (checkout / "src/api/main.py").open("a") as file:
+        file.write("import missing_one\n")
+    said = host.refused("deploy.yml", backend_source="existing", backend_directory=str(checkout))
+    assert "No module named 'missing_one'" in said
+    assert f"src.api.main:app of {checkout} cannot be loaded. What serves was not touched" in said
+    assert not list(checkout.rglob("src/**/__pycache__"))
     said = host.refused(backend_source="existing", backend_directory=str(tmp_path))
     assert f"{tmp_path}/src/api/main.py is not there" in said
     assert f"{tmp_path}/.venv/bin/python is not there" in said
-    assert "Nothing was installed or stopped" in said
+    assert "Nothing that serves was touched, nor the checkout" in said
     assert host.about()["pid"] == before
 
 

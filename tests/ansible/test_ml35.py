@@ -68,6 +68,7 @@ def render(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]
                 "role_path": str(REPOSITORY / "roles" / name),
                 "vllm_lock": lock,
                 "__vllm_choice": {"torch": "cpu"},
+                "__host_engine_lock": {"name": lock, "path": "", "builds": lock == "vllm-cpu"},
                 "__vllm_engine": "/opt/vllm/venvs/vllm/bin/python",
                 "__backend_checkout": {"commit": "", "id": "0123456789ab", "home": "/home/vrsoft"},
             },
@@ -76,7 +77,7 @@ def render(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]
     tasks = [
         role("vllm", "exposure"),
         role("backend", "preflight", when=False),
-        role("service", "status", when=False),
+        role("service", "preflight", when=False),
         unit("vllm"),
         unit("vllm", "vllm-cpu"),
         unit("backend"),

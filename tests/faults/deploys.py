@@ -73,7 +73,7 @@ def refused(host: Host, report: Report) -> Callable[..., str]:
             run = host.playbook("deploy.yml", *variables(**values), seconds=seconds)
         assert run.returncode != 0, run.stdout
         assert not (left := difference(before, present(host))), f"left behind:\n{left}\n{run.stdout}"
-        report(client=f"no failed request ({answers[0]} answered)", again=None, left="nothing")
+        report(client=f"no failed request ({answers[0]} answered)", again=0, left="nothing")
         return said(run)
 
     return deploy

@@ -147,9 +147,16 @@ def test_the_verdict_of_a_guard_in_the_log_is_the_cause() -> None:
 
 def test_the_log_of_a_dead_vllm_is_that_of_its_last_process(recorded: Recorded, tmp_path: Path) -> None:
     path = tmp_path / "vllm.log"
-    path.write_text("\n".join([*recorded("badparser"), *recorded("trunc")]) + "\n")
+    noise = ["last", "nanobind: leaked 4 instances!", ' - leaked function "x"', " - ... skipped remainder"]
+    path.write_text("\n".join([*recorded("badparser"), *recorded("trunc"), *noise]) + "\n")
     log = last_words.read(Service("vllm", log=str(path)))
-    assert "SafetensorError" in log.cause and "parser" in log.before
+    assert "SafetensorError" in log.cause and "parser" in log.before and log.last == "last"
+    with path.open("a") as file:
+        file.write(
+            "guard CRITICAL: another vLLM runs on this host: pid 9 | time=1.00s\nremedy: end it (kill 9)\n"
+        )
+    log = last_words.read(Service("vllm", log=str(path)))
+    assert (log.cause, log.remedy) == ("another vLLM runs on this host: pid 9", "end it (kill 9)")
     assert last_words.read(Service("vllm", log=f"{tmp_path}/none")) == LastWords()
 
 
@@ -182,7 +189,15 @@ def test_the_doctor_on_a_host_where_nothing_runs(probe: Probe, model: Path, free
     (model / "model-00002-of-00002.safetensors").unlink()
     vllm = {"state": "stopped", "ended": "exit status 0", "start": "START"}
     vllm["command"] = [sys.executable, "-m", "x", "--model", str(model), "--port", str(free_port)]  # type: ignore[assignment]
-    done = probe("doctor", "--facts", json.dumps({"services": {"vllm": vllm}}), "--format", "screen")
+    options = (
+        "--url",
+        f"http://127.0.0.1:{free_port}",
+        "--model",
+        "m",
+        "--format",
+        "screen",
+    )  # as in vllm.args
+    done = probe("doctor", "--facts", json.dumps({"services": {"vllm": vllm}}), *options)
     assert done.returncode == 2
     shown = done.stdout
     assert shown.index("vllm stopped") < shown.index("model-00002-of-00002.safetensors is missing")

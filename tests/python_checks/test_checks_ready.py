@@ -47,6 +47,20 @@ def test_systemd_is_told_the_phase(probe: Probe, server: Server, tmp_path: Path)
     assert told == [b"STATUS=waiting for /health", b"STATUS=ready"]
 
 
+def test_systemd_is_told_why_a_start_failed(probe: Probe, server: Server, tmp_path: Path) -> None:
+    server.answers["/health"] = (503, {"error": "loading"})
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.settimeout(10)
+        systemd.bind(str(tmp_path / "notify"))
+        options = "--url", server.url, "--deadline", "1"
+        assert probe("wait", *options, NOTIFY_SOCKET=str(tmp_path / "notify")).returncode == 2
+        assert systemd.recv(1000) == b"STATUS=waiting for /health"
+        told = systemd.recv(1000)
+    assert told.startswith(b"STATUS=start failed: not ready after 1 s ") and told.endswith(
+        b"says 503: loading"
+    )
+
+
 def test_no_socket_of_systemd_is_no_fault(probe: Probe, server: Server) -> None:
     server.answers["/health"] = (200, "")
     done = probe("wait", "--url", server.url, "--format", "json", NOTIFY_SOCKET="/no/such/socket")

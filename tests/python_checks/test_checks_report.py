@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from python_checks.report import as_json, table, text
-from python_checks.result import SEVERITY, Fault, Result, State, conclude, one_line, worst
+from python_checks.report import as_json, screen, table, text
+from python_checks.result import SEVERITY, Fault, Line, Result, State, conclude, one_line, worst
 from tests.python_checks.support import ROOT, Healthy, Probe, Server
 
 
@@ -73,3 +73,15 @@ def test_reasons_are_one_line_in_every_format(capsys: pytest.CaptureFixture[str]
     assert "[bold]|[/bold]" in capsys.readouterr().out
     as_json([result], sys.stdout)
     assert json.loads(capsys.readouterr().out)["results"][0]["reason"] == "a b [bold]|[/bold]"
+
+
+def test_a_screen_is_aligned_and_cuts_no_command(capsys: pytest.CaptureFixture[str]) -> None:
+    path = "/opt/" + "x" * 120
+    lines = [Line("short", "a"), Line("longer", f"words {'w ' * 45}{path}", State.CRITICAL), Line("", "")]
+    screen([Result("status", State.CRITICAL, "r", evidence={"screen": lines})], sys.stdout)
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0] == "   short   a" and shown[1].startswith("!! longer  words w")
+    assert shown[-2:] == [f"           {path}", ""]
+    assert len(shown[1]) <= 100
+    screen([Result("port", State.OK, "free")], sys.stdout)  # a check without a screen of its own
+    assert capsys.readouterr().out == "port OK: free | time=0.00s\n"

@@ -138,7 +138,8 @@ def test_flags_as_vllm_spells_them() -> None:
 
 def test_the_flags_of_the_role_are_known_with_their_variables() -> None:
     role = ROOT / "roles/vllm"
-    command = yaml.safe_load((role / "vars/main.yml").read_text())["__vllm_command"]
+    variables = yaml.safe_load((role / "vars/main.yml").read_text())
+    command = f"{variables['__vllm_command']} {variables['__vllm_arguments']}"
     flags = {word.strip("'[],+(\n ") for word in command.split() if word.strip("[(").startswith("'--")}
     assert flags == refusals.VARIABLES.keys()
     options = yaml.safe_load((role / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]

@@ -58,7 +58,9 @@ def describe(lock: str, locks: Path, known: dict[str, list[str]]) -> dict[str, A
         ValueError: there is no such lock, or it is none.
     """
     if lock in known:
-        builds = not (locks / f"{lock}.txt").exists()  # of torch, two; what is asked here is alike in both
+        builds = not (
+            locks / f"{lock}.txt"
+        ).exists()  # two of torch; the one for the CPU tells that it is not for GPUs
         text = (locks / f"{lock}{'-cpu' if builds else ''}.txt").read_text(encoding="utf-8")
         facts = {"name": lock, "path": "", "want": lock, "builds": builds, "pythons": known[lock]}
     else:
@@ -82,8 +84,7 @@ def describe(lock: str, locks: Path, known: dict[str, list[str]]) -> dict[str, A
             "builds": False,
             "pythons": pythons(text),
         }
-    # Only the builds for GPUs are called vllm; the package index's torch brings CUDA libraries to the others too.
-    cuda = CUDA.search(text) if re.search(r"^vllm==", text, re.MULTILINE) else None
+    cuda = CUDA.search(text)
     return facts | {"cuda": cuda[1] if cuda else ""}
 
 

@@ -140,7 +140,7 @@ def main() -> None:
     if found["faults"]:
         lines = [
             *found["faults"],
-            "Nothing was installed or stopped: with backend_source existing, the checkout is yours.",
+            "Nothing that serves was touched, nor the checkout, which is yours (backend_source existing).",
         ]
         module.fail_json(msg="\n".join(lines))
     module.exit_json(changed=False, **{name: found[name] for name in ("commit", "id", "home")})

@@ -31,7 +31,7 @@ options:
   mode: {description: Mode of the files., type: str, default: "0644"}
   running: {description: A file with the id of the release that runs., type: path}
   keep: {description: How many proven releases stay., type: int, default: 3}
-  belongings: {description: Patterns of paths that go unless a release that stays names them., type: list, elements: str, default: []}
+  belongings: {description: Patterns of directories that go unless a release that stays names them., type: list, elements: str, default: []}
 """
 RETURN = """
 id: {description: The release., type: str, returned: always}
@@ -132,7 +132,7 @@ class Releases:
             path
             for pattern in belongings
             for path in Path(pattern).parent.glob(Path(pattern).name)
-            if not any(str(path) in text for text in texts)
+            if path.is_dir() and not any(str(path) in text for text in texts)
         ]
 
 
@@ -165,7 +165,8 @@ def act(releases: Releases, given: dict[str, Any], release: str, dry: bool) -> d
                 (releases.root / release / GOOD).touch()
                 removed = releases.superfluous(given["keep"], given["belongings"])
             for path in removed:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+                shutil.rmtree(path)
+                Path(f"{path}.lock").unlink(missing_ok=True)  # what it was installed from
         return {"changed": new or bool(removed), "removed": [str(path) for path in removed]}
     if state == "absent" and exists and release not in releases.good():
         if not dry:

@@ -53,15 +53,17 @@ def fits(name: str, tags: set[Tag]) -> bool:
 
 def entries(lock: Path, python: str) -> list[str]:
     """Return the requirements of a lock, each with its hashes, that hold for a Python on Linux."""
-    text = lock.read_text(encoding="utf-8")
-    found = re.findall(r"^(\w\S*)(?: ; (.*?))?( \\\n(?:    --hash=.*\n)+)", text, re.MULTILINE)
+    text = lock.read_text(encoding="utf-8").replace("\\\n", " ")
+    found = re.findall(r"^(\w\S*)(?: ; (.*?))?((?:\s+--hash=\S+)+)\s*$", text, re.MULTILINE)
     if len(found) != len(re.findall(r"^\w", text, re.MULTILINE)):
         sys.exit(
             f"{lock} has lines that are not NAME==VERSION with hashes; regenerate it: locks/compile {lock.stem}"
         )
     target = LINUX | {"python_version": python, "python_full_version": f"{python}.99"}
     return [
-        package + rest for package, marker, rest in found if not marker or Marker(marker).evaluate(target)
+        f"{package}{rest}\n"
+        for package, marker, rest in found
+        if not marker or Marker(marker).evaluate(target)
     ]
 
 

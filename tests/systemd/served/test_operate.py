@@ -1,0 +1,50 @@
+"""status, doctor and drain under systemd."""
+
+from __future__ import annotations
+
+import threading
+
+import requests
+
+from tests.systemd.deployed import START, Host
+
+TOKENS = 1500  # a request of half a minute
+
+
+def test_status_and_doctor(host: Host) -> None:
+    status = host.playbook("ansible/status.yml")
+    assert status.returncode == 0, status.stdout
+    assert f"pid {host.pid('vllm')}," in status.stdout
+    assert f"  release  {host.told('cat /run/vllm/release')}\n" in status.stdout
+    assert "no request running, none waiting" in status.stdout
+    doctor = host.playbook("ansible/doctor.yml")
+    assert doctor.returncode == 0, doctor.stdout
+
+
+def test_drain_lets_a_request_end_and_the_unit_stays_stopped(host: Host) -> None:
+    replies: list[requests.Response] = []
+    request = threading.Thread(
+        target=lambda: replies.append(host.chat(seconds=300, max_tokens=TOKENS, ignore_eos=True)), daemon=True
+    )
+    request.start()
+    gauge = "vllm:num_requests_running{"
+    host.until(
+        lambda: any(
+            line.startswith(gauge) and float(line.split()[-1]) == 1
+            for line in requests.get(f"{host.vllm}/metrics", timeout=10).text.splitlines()
+        ),
+        30,
+        "the request is under way",
+    )
+    drain = host.playbook("ansible/drain.yml")
+    assert drain.returncode == 0, drain.stdout
+    assert "1 request running, none waiting" in drain.stdout
+    request.join(10)
+    assert replies[0].json()["usage"]["completion_tokens"] == TOKENS
+    assert (host.show("vllm", "ActiveState"), host.show("vllm", "UnitFileState")) == ("inactive", "enabled")
+    assert host.ask("Hello", "drained").status_code == 503
+    doctor = host.playbook("ansible/doctor.yml")
+    assert doctor.returncode == 2, doctor.stdout
+    assert "somebody stopped it" in doctor.stdout and "remedy    systemctl start vllm\n" in doctor.stdout
+    host.told("systemctl start vllm", seconds=START)
+    assert host.serves()
