@@ -67,7 +67,7 @@ def broken_bundle(tmp_path: Path) -> Iterator[tuple[Path, str]]:
     shutil.copytree(
         REPOSITORY / ".tox/bundle",  # that of the inventory
         bundle,
-        copy_function=lambda source, target: Path(target).hardlink_to(source),
+        copy_function=lambda source, target: Path(target).symlink_to(source),
     )
     wheel = min((bundle / "wheels").glob("fastapi-*.whl"))
     content = bytearray(wheel.read_bytes())
