@@ -10,7 +10,7 @@ import pytest
 
 from tests.faults.deploys import OTHER_PYTHON
 from tests.systemd.deployed import Host
-from tests.systemd.image import BUNDLE
+from tests.systemd.play import REPOSITORY
 
 Refused = Callable[..., str]
 # The environments that are there, over a disk with room for a few MB more.
@@ -64,7 +64,11 @@ def test_disk_full_during_the_install(host: Host, refused: Refused) -> None:
 def broken_bundle(tmp_path: Path) -> Iterator[tuple[Path, str]]:
     """A bundle with a corrupt wheel, and the name of that."""
     bundle = tmp_path / "bundle"
-    shutil.copytree(BUNDLE, bundle, copy_function=lambda source, target: Path(target).hardlink_to(source))
+    shutil.copytree(
+        REPOSITORY / ".tox/bundle",  # that of the inventory
+        bundle,
+        copy_function=lambda source, target: Path(target).symlink_to(source),
+    )
     wheel = min((bundle / "wheels").glob("fastapi-*.whl"))
     content = bytearray(wheel.read_bytes())
     content[len(content) // 2] ^= 1
