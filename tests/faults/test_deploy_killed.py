@@ -32,9 +32,7 @@ def test_killed_in_the_middle_of_an_install(host: Host, report: Report) -> None:
         assert run.returncode == 0, run.stdout
         assert TAKEN_OVER in said(run)
     assert not (left := difference(before, present(host))), left
-    report(
-        client=f"no failed request ({answers[0]} answered)", again=0, left="nothing after the next deploy"
-    )
+    report(client=f"no failed request ({answers[0]} answered)", again=0, left="nothing after the next deploy")
 
 
 def environments(host: Host) -> list[str]:
