@@ -101,7 +101,7 @@ def test_drain_lets_a_request_end_and_the_deploy_brings_vllm_back() -> None:
     assert status.returncode == 0 and "!! vllm       stopped " in status.stdout, status.stdout
     doctor = playbook("ansible/doctor.yml")
     assert doctor.returncode == 2, doctor.stdout
-    assert "cause     somebody stopped it (drain.yml, an operator); it did not fail" in doctor.stdout
+    assert "cause somebody stopped it (drain.yml, an operator); it did not fail" in words(doctor.stdout)
     assert "supervisorctl --configuration" in doctor.stdout
     assert "connection refused" not in doctor.stdout
 
