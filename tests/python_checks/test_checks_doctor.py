@@ -188,7 +188,8 @@ def test_the_doctor_on_a_host_where_nothing_runs(probe: Probe, model: Path, free
     """As a process: what needs a server is left out, the rest is run; the model lacks a shard."""
     (model / "model-00002-of-00002.safetensors").unlink()
     vllm = {"state": "stopped", "ended": "exit status 0", "start": "START"}
-    vllm["command"] = [sys.executable, "-m", "x", "--model", str(model), "--port", str(free_port)]  # type: ignore[assignment]
+    command = [sys.executable, "-m", "x", "--model", str(model), "--port", str(free_port)]
+    vllm["command"] = command  # type: ignore[assignment]  # JSON
     options = (
         "--url",
         f"http://127.0.0.1:{free_port}",

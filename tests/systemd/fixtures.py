@@ -63,7 +63,7 @@ def fresh_host() -> Iterator[Callable[..., Host]]:
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     """Show what the hosts of a failed test tell."""
     report = yield
-    if report.failed:  # type: ignore[attr-defined]
+    if report.failed:  # type: ignore[attr-defined]  # what pytest sends back has no type
         for each in getattr(item, "funcargs", {}).values():
             if isinstance(each, Host):
                 try:
