@@ -26,7 +26,8 @@ memory = mmap.mmap(file, 4096)
 code = "import mmap, os, sys, time; m = mmap.mmap(os.open(sys.argv[1], os.O_RDWR), 4096); print(flush=True); time.sleep(600)"
 child = subprocess.Popen([sys.executable, "-c", code, path], stdout=subprocess.PIPE)
 child.stdout.readline()
-state = {"pid": os.getpid(), "child": child.pid, "argv": sys.argv[1:], "value": os.environ["VALUE"]}
+semaphore = "/dev/shm/sem." + lock._semlock.name.strip("/")
+state = {"pid": os.getpid(), "child": child.pid, "semaphore": semaphore, "argv": sys.argv[1:], "value": os.environ["VALUE"]}
 open(sys.argv[2] + ".new", "w").write(json.dumps(state))
 os.rename(sys.argv[2] + ".new", sys.argv[2])
 child.wait()
@@ -162,19 +163,14 @@ def test_stop_leaves_no_shared_memory(supervised: Supervised) -> None:
     assert not supervised.shared_files()
 
 
-def semaphores() -> set[str]:
-    """Return the named semaphores of Python's multiprocessing."""
-    return {path.name for path in Path("/dev/shm").glob("sem.mp-*")}
-
-
 def test_killed_supervisord_takes_its_services_along(tmp_path: Path) -> None:
-    before = semaphores()
     supervised = Supervised(tmp_path)
     state = supervised.state()
-    assert semaphores() - before
+    semaphore = Path(str(state["semaphore"]))
+    assert semaphore.exists()
     time.sleep(6)
     supervised.process.kill()
     supervised.process.wait(timeout=10)
     until(lambda: not alive(int(str(state["pid"]))) and not alive(int(str(state["child"]))))
     until(lambda: not supervised.shared_files())
-    until(lambda: semaphores() <= before)
+    until(lambda: not semaphore.exists())
