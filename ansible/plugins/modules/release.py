@@ -166,7 +166,8 @@ def act(releases: Releases, given: dict[str, Any], release: str, dry: bool) -> d
                 removed = releases.superfluous(given["keep"], given["belongings"])
             for path in removed:
                 shutil.rmtree(path)
-                Path(f"{path}.lock").unlink(missing_ok=True)  # what it was installed from
+                for beside in (".lock", ".complete"):  # what it was installed from, and that it was
+                    Path(f"{path}{beside}").unlink(missing_ok=True)
         return {"changed": new or bool(removed), "removed": [str(path) for path in removed]}
     if state == "absent" and exists and release not in releases.good():
         if not dry:
