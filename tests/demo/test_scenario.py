@@ -47,6 +47,7 @@ def environment() -> dict[str, str]:
     }
 
 
+@pytest.mark.usefixtures("fair_cores")
 def test_scenario(environment: dict[str, str]) -> None:
     before = shared_memory()
     command = [Path(sys.executable).with_name("molecule"), "test", "--scenario-name", "demo"]

@@ -26,6 +26,7 @@ def hosts(run: Path, subcommand: str) -> None:
     os.geteuid() != 0,
     reason="NOT TESTED without root: the production path, that is deploys to real systemd hosts over SSH, and their faults",
 )
+@pytest.mark.usefixtures("fair_cores")
 def test_scenario(tmp_path: Path) -> None:
     hosts(OURS, "install")
     for directory in OURS.glob("*"):  # a run that crashed

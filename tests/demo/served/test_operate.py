@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import threading
 import time
-from pathlib import Path
 
 import requests
 from deployed import BACKEND, DIRECTORY, VLLM, api_server, engine_processes, playbook, serves, until
@@ -24,13 +22,6 @@ def running() -> float:
     """Return how many requests vLLM says that it works on."""
     lines = requests.get(f"{VLLM}/metrics", timeout=10).text.splitlines()
     return sum(float(line.split()[-1]) for line in lines if line.startswith("vllm:num_requests_running{"))
-
-
-def yield_cores() -> None:
-    """Let other programs go first: two workers that compute spin on both cores of a small machine, and no playbook gets to start."""
-    for pid in engine_processes("VLLM::"):
-        for thread in Path(f"/proc/{pid}/task").iterdir():
-            os.setpriority(os.PRIO_PROCESS, int(thread.name), 19)
 
 
 def long_request(replies: list[requests.Response]) -> None:
@@ -79,7 +70,6 @@ def test_a_dry_run_stops_and_writes_nothing() -> None:
 
 def test_drain_lets_a_request_end_and_the_deploy_brings_vllm_back() -> None:
     replies: list[requests.Response] = []
-    yield_cores()
     request = threading.Thread(target=long_request, args=[replies], daemon=True)
     request.start()
     until(lambda: running() == 1, 30, "the request is under way")
