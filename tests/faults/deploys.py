@@ -20,7 +20,7 @@ OTHER_PYTHON = "/usr/bin/python3"
 LOOK = """
 cd /opt/vllm
 find . -mindepth 1 -maxdepth 3 ! -path './logs*' ! -path './cache/*/*' ! -path './venvs/*/*' -printf '%p %l\\n'
-find /tmp /root/.ansible /srv /var/lib/vllm /var/lib/backend -maxdepth 2
+find /tmp /root/.ansible /srv /var/lib/vllm /var/lib/backend -maxdepth 2 ! -path '*/systemd-private-*'
 find checks/*.args /etc/systemd/system/*.service -type f -exec sha256sum {} + && sha256sum checks/*.args
 ps -ww -eo args= | grep -E '(^|/)(uv|pip|progress-[0-9a-f]*) ' || true
 """

@@ -34,7 +34,7 @@ def test_two_deploys_at_once(host: Host, report: Report) -> None:
 
 def test_lock_of_a_run_that_died_elsewhere(host: Host, refused: Refused) -> None:
     """A run on another machine died and left its lock: the next is refused with holder and age, and deploy_lock_break takes it over."""
-    holder = {"user": "kim", "host": "laptop", "pid": 4711, "started": "1", "boot": "another machine's"}
+    holder = {"user": "kim", "host": "laptop", "pid": 4711, "started": "1", "boot": "elsewhere"}
     host.told(
         f"echo '{json.dumps(holder)}' >{LOCK}.new && touch -d '-5 min' {LOCK}.new && mv {LOCK}.new {LOCK}"
     )

@@ -24,7 +24,7 @@ options:
   files: {description: "What they must be: relative name to C(size) in bytes and C(sha256).", type: dict, required: true}
   remember: {description: File that keeps what was read., type: path, required: true}
   archive: {description: "A tar with some of them, unpacked first and removed.", type: path}
-  exact: {description: Remove other files of the directory., type: bool, default: false}
+  exact: {description: "Remove other files of the directory, and those that are not as they must be.", type: bool, default: false}
   remedy: {description: "When given, a file that is missing or different is a failure, and this says what to do.", type: str}
 """
 RETURN = """
@@ -93,7 +93,11 @@ def main() -> None:
     known = json.loads(text)
     wrong = judge(directory, files, known)
     others = (
-        [path for path in directory.glob("*") if path.is_file() and path.name not in files]
+        [
+            path
+            for path in directory.glob("*")
+            if path.is_file() and (path.name not in files or path.name in wrong)
+        ]
         if given["exact"]
         else []
     )
