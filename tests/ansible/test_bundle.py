@@ -196,6 +196,14 @@ def test_corrupt_wheel_stops_before_anything_is_installed(bundle: Bundle) -> Non
     assert f"{wheel.name} has SHA-256" in said(run)
     assert "Nothing was installed or stopped" in said(run) and "ansible/bundle.yml" in said(run)
     assert not list((bundle.folder / "demo/venvs").iterdir())
+    assert not (bundle.folder / "demo/bundle/wheels" / wheel.name).exists()
+
+
+def test_unreachable_index_leaves_no_half_built_uv(bundle: Bundle) -> None:
+    run = bundle.run("ansible/check.yml", **CLOSED)
+    assert run.returncode != 0
+    assert "uv.txt was not installed on demo" in said(run) and "is the package index" in said(run)
+    assert not list((bundle.folder / "demo/venvs").iterdir())
 
 
 def test_missing_engine_and_old_lock_stop_before_anything_is_installed(bundle: Bundle) -> None:

@@ -159,6 +159,21 @@ def test_backend_is_the_guides(units: Path) -> None:
     assert f"{login.split('@')[0]}" in setting["User"]
     assert json.dumps(directory) in setting["ReadWritePaths"]
     assert setting["ProtectHome"] == ["read-only"]  # its user's home is not under the checkout
+    assert setting["PrivateDevices"] == ["yes"]
+
+
+def test_backend_that_uses_gpus_sees_them(tmp_path: Path) -> None:
+    run = render(tmp_path / "u", "-e", "backend_gpu=true")
+    assert run.returncode == 0, run.stdout
+    assert "PrivateDevices" not in unit(tmp_path / "u/backend-vllm-cuda.service")
+
+
+def test_vllm_may_drain_before_it_is_killed(units: Path) -> None:
+    setting = unit(units / "vllm-vllm-cuda.service")
+    words = command(setting)
+    drain = int(words[words.index("--shutdown-timeout") + 1])
+    assert drain < int(setting["TimeoutStopSec"][0]) < drain + 30
+    assert setting["KillMode"] == ["mixed"]
 
 
 def test_settings_of_the_checkout_are_its_own(units: Path) -> None:

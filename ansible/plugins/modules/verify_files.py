@@ -83,7 +83,7 @@ def judge(directory: Path, files: dict[str, dict[str, Any]], known: dict[str, li
 
 
 def main() -> None:
-    """Unpack, verify, remove what is not in the manifest, and keep what was read."""
+    """Unpack, verify, remove what is not as in the manifest, and keep what was read."""
     module = AnsibleModule(SPEC, supports_check_mode=True)
     given = module.params
     directory, remember, files = Path(given["directory"]), Path(given["remember"]), given["files"]
