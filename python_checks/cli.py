@@ -22,6 +22,7 @@ from python_checks.checks import (
     models,
     port,
     status,
+    stop,
     tool_call,
     wait,
 )
@@ -42,6 +43,7 @@ CHECKS: dict[str, ModuleType] = {
     "guard": guard,
     "wait": wait,
     "idle": idle,
+    "stop": stop,
     "status": status,
     "doctor": doctor,
 }

@@ -36,6 +36,11 @@ def is_vllm(words: Sequence[str]) -> bool:
     return False
 
 
+def is_engine(pid: int) -> bool:
+    """Tell whether a process is an engine, the parent of workers and the child of an API server."""
+    return "".join(proc.command(pid)[:1]).startswith(f"{TITLE}EngineCore")
+
+
 def judge(found: Sequence[int], own: Callable[[int], bool], unit: str) -> list[Fault]:
     """Fault vLLM's processes that are not ours.
 

@@ -64,9 +64,11 @@ def test_stopped_during_a_streamed_answer(host: Host, left: Left, report: Report
 
 @pytest.fixture(scope="module")
 def stopped(deployed: Host) -> Iterator[Host]:
-    """The host with vLLM stopped by its operator: one stop for two cases, for a start takes a minute."""
+    """The host with vLLM stopped by its operator, under traffic: one stop for two cases, for a start takes a minute."""
     serve(deployed)
-    deployed.told("systemctl stop vllm", seconds=90)
+    with deployed.client() as client:
+        deployed.until(lambda: client.answers, 30, "the client is answered before the stop")
+        deployed.told("systemctl stop vllm", seconds=90)
     yield deployed
     serve(deployed)
 
@@ -80,6 +82,7 @@ def test_stopped_stays_stopped(stopped: Host, report: Report) -> None:
     time.sleep(12)  # a restart after a failure comes after 10 s
     assert stopped.show("vllm", "ActiveState") == "inactive"
     assert stopped.show("vllm", "Result") == "success"
+    assert stopped.show("vllm", "StatusText").startswith("stopped: ended ")
     assert stopped.processes() == {} and strays(stopped) == []
     assert stopped.told("ls -A /dev/shm") == ""
     with pytest.raises(requests.ConnectionError):

@@ -24,6 +24,7 @@ CHECKS = [
     "config",
     "guard",
     "wait",
+    "stop",
     "all",
 ]
 

@@ -1,0 +1,60 @@
+"""End vLLM: SIGTERM, then its last requests; once its engine is gone, end what would wait for that engine for ever."""
+
+import argparse
+import os
+import signal
+import time
+from contextlib import suppress
+
+from python_checks import engines, notify, proc
+from python_checks import options as opt
+from python_checks.result import Fault, Result, conclude
+
+NEEDS: tuple[str, ...] = ()
+
+PAUSE = 0.2  # seconds between two looks
+# The API server hands on what arrives while its engine ends (6 s). Nobody answers that, and uvicorn waits for the answers without a limit.
+GRACE = 3.0  # seconds after the end of the engine in which the API server may end by itself
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this check."""
+    parser.add_argument("--pid", type=opt.pid, required=True, help="main process, the API server")
+    parser.add_argument(
+        "--deadline",
+        type=opt.seconds,
+        default=40.0,
+        metavar="SECONDS",
+        help="of the whole stop; then the process is killed (%(default)g s)",
+    )
+
+
+def run(options: argparse.Namespace) -> Result:
+    """Send signals until the process has ended, with the phase in systemd's status."""
+    pid, process, start = options.pid, proc.stat(options.pid), time.monotonic()
+    engine = [other for other in engines.find() if engines.is_engine(other) and proc.belongs(other, pid)]
+    gone: float | None = None  # when the engine was first seen to be gone
+    how, faults = "by itself", []
+    notify.status("stopping: answering the last requests")
+    _send(pid, signal.SIGTERM)
+    while process and (now := proc.stat(pid)) and now.started == process.started:
+        passed = time.monotonic() - start
+        if gone is None and engine and not any(map(proc.stat, engine)):
+            gone = passed
+        if gone is not None and passed > gone + GRACE:
+            # Not handled by vLLM, so it ends at once, and systemd takes it for a clean end, as it does not with SIGKILL.
+            how = "by SIGHUP, for it waited for its engine, which was gone"
+            _send(pid, signal.SIGHUP)
+        if passed > options.deadline:
+            _send(pid, signal.SIGKILL)
+            words = f"process {pid} did not end within {options.deadline:g} s of SIGTERM, so it was killed"
+            faults = [Fault(words, "its log tells what it waited for")]
+        time.sleep(PAUSE)
+    ended = f"ended {how} after {time.monotonic() - start:.0f} s"
+    notify.status(f"stopped: {faults[0].reason if faults else ended}")
+    return conclude("stop", faults, f"process {pid} {ended}")
+
+
+def _send(pid: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
