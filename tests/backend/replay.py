@@ -10,7 +10,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from replies import MODEL, answer, chunks, dangling
+from replies import MODEL, answer, chunks, dangling, finish
 
 LONGEST_HANG = 30.0
 
@@ -107,8 +107,7 @@ class Handler(BaseHTTPRequestHandler):
             self._stream(peer, request)
         else:
             message = answer(peer.mode, request)
-            reason = "tool_calls" if message["tool_calls"] else "stop"
-            choice = {"index": 0, "message": message, "finish_reason": reason}
+            choice = {"index": 0, "message": message, "finish_reason": finish(peer.mode, message)}
             usage = {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12}
             head = {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": MODEL}
             self._send("application/json", json.dumps(head | {"choices": [choice], "usage": usage}).encode())
@@ -118,7 +117,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        for number, line in enumerate(chunks(answer(peer.mode, request))):
+        message = answer(peer.mode, request)
+        for number, line in enumerate(chunks(message, finish(peer.mode, message))):
             if number == 2 and peer.mode == "cut":
                 self.close_connection = True
                 return

@@ -28,6 +28,13 @@ def dangling(messages: list[dict[str, Any]]) -> bool:
     )
 
 
+def finish(mode: str, message: dict[str, Any]) -> str:
+    """Return the finish_reason of a message; a server that is being stopped breaks off with "abort"."""
+    if mode == "abort":
+        return "abort"
+    return "tool_calls" if message["tool_calls"] else "stop"
+
+
 def answer(mode: str, request: dict[str, Any]) -> dict[str, Any]:
     """Return the assistant's message.
 
@@ -54,7 +61,7 @@ def answer(mode: str, request: dict[str, Any]) -> dict[str, Any]:
     return _say(f"echo: {last['content']}")
 
 
-def chunks(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def chunks(message: dict[str, Any], reason: str) -> Iterator[dict[str, Any]]:
     """The message in the pieces in which vLLM streams it."""
     deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
     for index, call in enumerate(message["tool_calls"]):
@@ -68,7 +75,6 @@ def chunks(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
         deltas.append({"tool_calls": [head]})
         deltas += [{"tool_calls": [{"index": index, "function": {"arguments": piece}}]} for piece in text]
     deltas += [{"content": word} for word in re.findall(r"\S+\s*", message["content"] or "")]
-    reason = "tool_calls" if message["tool_calls"] else "stop"
     head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": MODEL}
     for delta in deltas:
         yield head | {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]}

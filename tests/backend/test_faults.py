@@ -110,6 +110,7 @@ def test_time_limit_after_a_tool_call_leaves_the_session_whole(
         ("500", 503, "model_unavailable"),
         ("503", 503, "model_unavailable"),
         ("html", 502, "model_failed"),
+        ("abort", 503, "model_unavailable"),
         ("empty", 502, "model_failed"),
         ("bad_arguments", 502, "model_failed"),
         ("loop", 502, "too_many_steps"),
@@ -125,11 +126,12 @@ def test_broken_answer_is_named_and_the_session_goes_on(
     goes_on(backend, peer)
 
 
-@pytest.mark.parametrize("mode", ["cut", "error_in_stream", "empty", "loop"])
+@pytest.mark.parametrize("mode", ["cut", "abort", "error_in_stream", "empty", "loop"])
 def test_stream_that_breaks_ends_with_an_error_event(backend: Backend, peer: Replay, mode: str) -> None:
     peer.mode = mode
     reply = backend.client.post("/v1/chat/stream", json={"message": QUESTION, "session_id": backend.session})
-    code = {"cut": "model_unavailable", "loop": "too_many_steps"}.get(mode, "model_failed")
+    away = "model_unavailable"
+    code = {"cut": away, "abort": away, "loop": "too_many_steps"}.get(mode, "model_failed")
     assert f'"error": "{code}"' in reply.text or f'"error":"{code}"' in reply.text
     assert "done" not in reply.text
     goes_on(backend, peer)

@@ -13,7 +13,7 @@ USER = "vrsoft"
 
 @pytest.fixture
 def login_host(host: Host) -> Host:
-    """The host with vLLM deployed for the login user; it stays so, for this is the last file of all, and other cases do with either user."""
+    """The host with vLLM deployed for the login user. It stays so: this is the last file, and other cases do with either user."""
     run = host.playbook("deploy.yml", "-e", f"vllm_user={USER}")
     assert run.returncode == 0, run.stdout
     return host

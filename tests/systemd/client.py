@@ -45,7 +45,8 @@ class Client(threading.Thread):
             return type(error).__name__
         if reply.status_code != 200:
             return f"{reply.status_code} {reply.text[:200]}"
-        return "" if reply.json()["choices"][0]["message"]["content"] else f"no words: {reply.text[:200]}"
+        choice = reply.json()["choices"][0]
+        return "" if choice["message"]["content"] else f"no words, finish_reason {choice['finish_reason']}"
 
     def outage(self) -> float:
         """Return the seconds from the last answer before the first failure to the next answer; 0 without a failure."""

@@ -12,7 +12,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.types import StreamMode
 
 from src.config.settings import Settings
-from src.core.errors import ServiceError, explain, model_fault
+from src.core.errors import ServiceError, explain, model_fault, unavailable
 from src.core.llm_service import LLMService
 from src.core.sessions import Sessions, is_answer, tidy
 from src.core.tools import TOOLS
@@ -41,9 +41,13 @@ class Event:
 @wrap_model_call
 async def _name_model_faults(request: ModelRequest, handler: ModelHandler) -> ModelResponse:
     try:
-        return await handler(request)
+        response = await handler(request)
     except Exception as error:
         raise model_fault(error) from error
+    # vLLM that drains says 200 and this to new requests, and to running ones whose time is over.
+    if any(message.response_metadata.get("finish_reason") == "abort" for message in response.result):
+        raise unavailable("the model server is being stopped")
+    return response
 
 
 class Agent:
