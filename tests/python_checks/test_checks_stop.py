@@ -11,14 +11,14 @@ from tests.python_checks.support import Probe
 
 # A main process with a child of the engine's title, which a SIGTERM to the main process ends as vLLM does.
 MAIN = """
-import os, signal, subprocess, sys
+import signal, subprocess, sys, time
 engine = subprocess.Popen(["VLLM::EngineCore", "60"], executable="/bin/sleep")
 def end(*_):
     {end}
 signal.signal(signal.SIGTERM, end)
 print(engine.pid, flush=True)
 while True:
-    signal.pause()
+    time.sleep(0.1)
 """
 Start = Callable[[str], subprocess.Popen[str]]
 
@@ -37,11 +37,11 @@ def start() -> Iterator[Start]:
         return child
 
     yield run
+    for engine in engines:  # it holds the pipe too
+        subprocess.run(["kill", "-9", str(engine)], check=False, stderr=subprocess.DEVNULL)
     for child in children:
         child.kill()
         child.communicate()
-    for engine in engines:
-        subprocess.run(["kill", "-9", str(engine)], check=False, stderr=subprocess.DEVNULL)
 
 
 def test_one_that_ends_is_left_to_it(probe: Probe, start: Start) -> None:
