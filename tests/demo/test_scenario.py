@@ -44,6 +44,7 @@ def environment() -> dict[str, str]:
         "BACKEND_URL": f"http://127.0.0.1:{backend}",
         "ANSIBLE_NOCOLOR": "1",
         "NO_COLOR": "1",
+        "PYTHONUNBUFFERED": "1",  # molecule's own output, so that progress is seen when it is made
     }
 
 

@@ -37,6 +37,7 @@ def test_scenario(tmp_path: Path) -> None:
         "ANSIBLE_HOME": str(tmp_path / "a"),  # short: there are sockets below
         "ANSIBLE_NOCOLOR": "1",
         "NO_COLOR": "1",
+        "PYTHONUNBUFFERED": "1",  # molecule's own output, so that progress is seen when it is made
         # As in ansible.cfg, but for the seconds that a connection outlives its play: they would be waited for here.
         "ANSIBLE_SSH_ARGS": "-o ControlMaster=auto -o ControlPersist=15s",
     }
