@@ -20,6 +20,7 @@ from typing import NamedTuple
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.append(str(REPOSITORY))
 
+from tests import cores  # noqa: E402 the path is set above
 from tests.systemd.deployed import Host  # noqa: E402 the path is set above
 from tests.systemd.fixtures import booted  # noqa: E402 the path is set above
 
@@ -91,10 +92,14 @@ def repeat(host: Host) -> list[Figure]:
 
 def by_hand(host: Host) -> str:
     """Return the command of the unit as somebody types it, with its environment and user and the service's caches."""
-    words = host.told("systemctl show --property=ExecStart --value vllm").partition("argv[]=")[2]
+    words = (
+        host.told("systemctl show --property=ExecStart --value vllm")
+        .partition("argv[]=")[2]
+        .partition(" ;")[0]
+    )
     variables = host.told("systemctl show --property=Environment --value vllm")
-    command = f"{variables} {words.partition(' ;')[0]}".strip()
-    return f"runuser -u vllm -- env {command} >/tmp/by-hand.log 2>&1"
+    command = shlex.join(["runuser", "-u", "vllm", "--", "env", *shlex.split(variables), *shlex.split(words)])
+    return f"{command} >/tmp/by-hand.log 2>&1"
 
 
 def first_call(host: Host) -> None:
@@ -138,7 +143,7 @@ def starts(host: Host) -> list[Figure]:
 
 def main() -> None:
     """Measure all and write the page."""
-    with booted(RUN) as host:
+    with cores.fair(), booted(RUN) as host:
         figures = [*install(host), *repeat(host), *starts(host)]
     lines = [f"| {figure.name} | {figure.wanted} | {figure.seen} |\n" for figure in figures]
     PAGE.write_text(HEAD + "".join(lines), encoding="utf-8")
