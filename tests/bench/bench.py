@@ -91,15 +91,18 @@ def repeat(host: Host) -> list[Figure]:
 
 
 def by_hand(host: Host) -> str:
-    """Return the command of the unit as somebody types it, with its environment and user and the service's caches."""
-    words = (
-        host.told("systemctl show --property=ExecStart --value vllm")
-        .partition("argv[]=")[2]
-        .partition(" ;")[0]
-    )
-    variables = host.told("systemctl show --property=Environment --value vllm")
-    command = shlex.join(["runuser", "-u", "vllm", "--", "env", *shlex.split(variables), *shlex.split(words)])
-    return f"{command} >/tmp/by-hand.log 2>&1"
+    """Return the command of the unit, which runs, as somebody types it, with its environment and user and the service's caches."""
+    of = f"/proc/{host.pid('vllm')}"
+    words = [
+        "runuser",
+        "-u",
+        "vllm",
+        "--",
+        "env",
+        *host.strings(f"{of}/environ"),
+        *host.strings(f"{of}/cmdline"),
+    ]
+    return f"{shlex.join(words)} >/tmp/by-hand.log 2>&1"
 
 
 def first_call(host: Host) -> None:
@@ -126,8 +129,8 @@ def starts(host: Host) -> list[Figure]:
     host.told("systemctl restart vllm", seconds=300)
     first = timed(lambda: host.chat())
     later = statistics.median(timed(lambda: host.chat()) for _ in range(10))
-    host.told("systemctl stop vllm", seconds=120)
     command = by_hand(host)
+    host.told("systemctl stop vllm", seconds=120)
     with subprocess.Popen(host.command(command)) as typed:
         hand = timed(lambda: first_call(host))
         host.ssh(f"pkill --full -- {shlex.quote('vllm.entrypoints.openai.api_server --model')}")

@@ -63,6 +63,10 @@ class Host:
         """Return the main process of a unit; 0 when it does not run."""
         return int(self.show(unit, "MainPID"))
 
+    def strings(self, path: str) -> list[str]:
+        """Return the strings of a file of /proc that zero bytes end."""
+        return self.told(f"tr '\\0' '\\n' <{path}").splitlines()
+
     def processes(self, unit: str = "vllm", title: str = "") -> dict[int, str]:
         """Return the processes in the control group of a unit whose title starts so: ``VLLM::EngineCore``, ``VLLM::Worker``."""
         group = f"/sys/fs/cgroup/system.slice/{unit}.service/cgroup.procs"

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.systemd.deployed import Host
+
+HOSTILE = r"""it's "quoted", 100% of $HOME, C:\new, 값"""  # as in the inventory
 
 
 @pytest.mark.parametrize(("unit", "limit"), [("vllm", 2.0), ("backend", 1.5)])
@@ -20,6 +24,13 @@ def test_it_runs_as_its_own_user_without_privileges(host: Host, unit: str) -> No
     assert int(fields["Uid"].split()[0]) == int(host.told(f"id -u {unit}")) > 0
     assert [int(fields[name], 16) for name in ("CapEff", "CapPrm", "CapBnd", "CapAmb")] == [0, 0, 0, 0]
     assert (fields["NoNewPrivs"].strip(), fields["Seccomp"].strip()) == ("1", "2")
+
+
+def test_words_of_the_inventory_arrive_as_they_are(host: Host) -> None:
+    pid = host.pid("vllm")
+    words = host.strings(f"/proc/{pid}/cmdline")
+    assert json.loads(words[words.index("--additional-config") + 1]) == {"note": HOSTILE}
+    assert f"TEST_HOSTILE={HOSTILE}" in host.strings(f"/proc/{pid}/environ")
 
 
 @pytest.mark.parametrize("unit", ["vllm", "backend"])
