@@ -16,6 +16,7 @@ engine = subprocess.Popen(["VLLM::EngineCore", "60"], executable="/bin/sleep")
 def end(*_):
     {end}
 signal.signal(signal.SIGTERM, end)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # as systemd starts it; below nohup it is ignored
 print(engine.pid, flush=True)
 while True:
     time.sleep(0.1)
