@@ -35,7 +35,7 @@ def page(rows: list[dict[str, Any]]) -> str:
         found = sorted((row for row in rows if row["half"] == half), key=lambda row: row["at"])
         lines = [
             "case | what happens | what a client sees | serving again after | left over",
-            "---|---|---|---|---",
+            "--- | --- | --- | --- | ---",
         ]
         lines += [" | ".join(cell.replace("|", "\\|") for cell in cells(row)) for row in found]
         if found:
