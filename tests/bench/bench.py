@@ -102,7 +102,7 @@ def by_hand(host: Host) -> str:
         *host.strings(f"{of}/environ"),
         *host.strings(f"{of}/cmdline"),
     ]
-    return f"{shlex.join(words)} >/tmp/by-hand.log 2>&1"
+    return f"cd /tmp && {shlex.join(words)} >/tmp/by-hand.log 2>&1"  # root's own directory is closed to it
 
 
 def first_call(host: Host) -> None:
@@ -147,10 +147,11 @@ def starts(host: Host) -> list[Figure]:
 def main() -> None:
     """Measure all and write the page."""
     with cores.fair(), booted(RUN) as host:
-        figures = [*install(host), *repeat(host), *starts(host)]
-    lines = [f"| {figure.name} | {figure.wanted} | {figure.seen} |\n" for figure in figures]
+        lines = []
+        for part in (install, repeat, starts):
+            lines += [f"| {figure.name} | {figure.wanted} | {figure.seen} |\n" for figure in part(host)]
+            print("".join(lines), flush=True)
     PAGE.write_text(HEAD + "".join(lines), encoding="utf-8")
-    print(PAGE.read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":
