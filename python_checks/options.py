@@ -73,6 +73,17 @@ def add_timeout(parser: argparse.ArgumentParser, default: float) -> None:
     )
 
 
+def add_deadline(parser: argparse.ArgumentParser, default: float, of: str) -> None:
+    """Add --deadline in seconds; `of` says of what."""
+    parser.add_argument(
+        "--deadline",
+        type=seconds,
+        default=default,
+        metavar="SECONDS",
+        help=f"of the whole {of} (%(default)g s)",
+    )
+
+
 def add_backend_url(parser: argparse.ArgumentParser, default: str | None = "http://127.0.0.1:8080") -> None:
     """Add --backend-url and --expect-tool, for the chat through the backend."""
     parser.add_argument(

@@ -29,13 +29,7 @@ KEPT = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this check; those of vLLM follow behind `--` and are taken apart by vLLM alone."""
     parser.usage = f"{parser.prog} [options] -- ARGUMENTS OF VLLM"
-    parser.add_argument(
-        "--deadline",
-        type=opt.seconds,
-        default=180.0,
-        metavar="SECONDS",
-        help="of the whole check (%(default)g s)",
-    )
+    opt.add_deadline(parser, 180.0, "check")
 
 
 def run(options: argparse.Namespace) -> Result:

@@ -19,13 +19,7 @@ REPEAT = 5.0  # seconds after which an unchanged queue is shown again
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this check."""
     services.add_facts(parser)
-    parser.add_argument(
-        "--deadline",
-        type=opt.seconds,
-        default=300.0,
-        metavar="SECONDS",
-        help="of the whole wait (%(default)g s)",
-    )
+    opt.add_deadline(parser, 300.0, "wait")
 
 
 def run(options: argparse.Namespace) -> Result:

@@ -28,13 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--log", type=Path, metavar="FILE", help="log of the server: its phase, and why it died"
     )
-    parser.add_argument(
-        "--deadline",
-        type=opt.seconds,
-        default=900.0,
-        metavar="SECONDS",
-        help="of the whole wait (%(default)g s)",
-    )
+    opt.add_deadline(parser, 900.0, "wait")
 
 
 def run(options: argparse.Namespace) -> Result:
