@@ -28,6 +28,24 @@ class Fault:
     state: State = State.CRITICAL
 
 
+class Figure(NamedTuple):
+    """A measured number of a check, as monitoring keeps it.
+
+    Attributes:
+        name: Short, in lower case with underscores, e.g. `ttft`.
+        value: In `unit`.
+        unit: "s" for seconds, "" for a plain number.
+        warning: The number at which the check warns, None when there is none.
+        critical: The number at which it fails, None when there is none.
+    """
+
+    name: str
+    value: float
+    unit: str = ""
+    warning: float | None = None
+    critical: float | None = None
+
+
 @dataclass(frozen=True)
 class Result:
     """Outcome of one check.
@@ -39,6 +57,7 @@ class Result:
         remedy: What to do; empty when nothing is wrong.
         seconds: How long the check took.
         evidence: Facts behind the verdict, JSON-able.
+        figures: What it measured besides its time.
     """
 
     check: str
@@ -47,6 +66,7 @@ class Result:
     remedy: str = ""
     seconds: float = 0.0
     evidence: dict[str, Any] = field(default_factory=dict)
+    figures: tuple[Figure, ...] = ()
 
     def __post_init__(self) -> None:
         """Keep reason and remedy on one line each, whatever a server put into them."""
@@ -62,6 +82,7 @@ class Result:
             "remedy": self.remedy,
             "seconds": round(self.seconds, 3),
             "evidence": self.evidence,
+            "figures": [figure._asdict() for figure in self.figures],
         }
 
 
