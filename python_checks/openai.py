@@ -23,15 +23,24 @@ def ask(base: str, body: dict[str, Any], timeout: float) -> Reply:
     return fetch("POST", base + PATH, timeout, body)
 
 
+def refuse(reply: Reply) -> None:
+    """Go on with a reply of status 200.
+
+    Raises:
+        CheckError: any other; the fault quotes the server.
+    """
+    if reply.status != 200:
+        remedy = REMEDIES.get(reply.status, "see the server's log")
+        raise CheckError(Fault(f"HTTP {reply.status}: {refusal(reply)}", remedy))
+
+
 def choice(reply: Reply) -> dict[str, Any]:
     """Return the first choice, with `message` a dict.
 
     Raises:
         CheckError: the server refused, or its reply is no chat completion.
     """
-    if reply.status != 200:
-        remedy = REMEDIES.get(reply.status, "see the server's log")
-        raise CheckError(Fault(f"HTTP {reply.status}: {refusal(reply)}", remedy))
+    refuse(reply)
     data = reply.data if isinstance(reply.data, dict) else {}
     choices = data.get("choices")
     first = choices[0] if isinstance(choices, list) and choices else None

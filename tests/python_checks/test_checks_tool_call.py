@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from python_checks.checks.tool_call import TOOL, judge_call, request
+from python_checks.calls import judge_call
+from python_checks.weather import TOOL, request
 from tests.guide import G41_BODY
 from tests.python_checks.support import Replies
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from python_checks.checks.tool_call import FLAGS, PROMPT, TOOL_RESULT, request
+from python_checks.calls import FLAGS
+from python_checks.weather import PROMPT, RESULT, request
 from tests.python_checks.support import Probe, Replies, Server
 
 CHAT = "/v1/chat/completions"
@@ -24,7 +25,7 @@ def test_both_turns_over_http(server: Server, probe: Probe, replies: Replies) ->
     assert second["messages"][0] == PROMPT
     assert second["messages"][1]["tool_calls"] == [call]
     assert second["messages"][2]["tool_call_id"] == call["id"]
-    assert json.loads(second["messages"][2]["content"]) == TOOL_RESULT
+    assert json.loads(second["messages"][2]["content"]) == RESULT
 
 
 @pytest.mark.parametrize(
