@@ -4,48 +4,32 @@ import argparse
 import importlib
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import ModuleType
 
-from python_checks import report
-from python_checks.checks import all as all_checks
-from python_checks.checks import (
-    chat,
-    completion,
-    config,
-    doctor,
-    gpu,
-    guard,
-    health,
-    idle,
-    model_files,
-    models,
-    port,
-    status,
-    stop,
-    tool_call,
-    wait,
-)
+from python_checks import report, textfile, verdict
 from python_checks.options import Parser
-from python_checks.result import Result, State, worst
+from python_checks.result import CheckError, Result, State, worst
 from python_checks.timed import timed
 
-CHECKS: dict[str, ModuleType] = {
-    "health": health,
-    "models": models,
-    "completion": completion,
-    "tool-call": tool_call,
-    "chat": chat,
-    "model-files": model_files,
-    "port": port,
-    "gpu": gpu,
-    "config": config,
-    "guard": guard,
-    "wait": wait,
-    "idle": idle,
-    "stop": stop,
-    "status": status,
-    "doctor": doctor,
+# Name -> module in python_checks.checks, of which only the chosen one is loaded: a probe may run every minute.
+CHECKS = {
+    "health": "health",
+    "models": "models",
+    "completion": "completion",
+    "tool-call": "tool_call",
+    "chat": "chat",
+    "model-files": "model_files",
+    "port": "port",
+    "gpu": "gpu",
+    "config": "config",
+    "guard": "guard",
+    "wait": "wait",
+    "idle": "idle",
+    "stop": "stop",
+    "status": "status",
+    "doctor": "doctor",
+    "all": "all",
 }
 EPILOG = """\
 exit codes: 0 ok, 1 warning, 2 critical, 3 unknown (also: wrong usage, interrupted)
@@ -53,8 +37,13 @@ options from a file, one per line:  python -m python_checks all @/path/args
 help of one check:                  python -m python_checks tool-call --help"""
 
 
-def parser() -> argparse.ArgumentParser:
-    """Build the parser: one subcommand a check, and `all`."""
+def load(name: str) -> ModuleType:
+    """Load the module of a check."""
+    return importlib.import_module(f"python_checks.checks.{CHECKS[name]}")
+
+
+def parser(names: Iterable[str] = CHECKS) -> argparse.ArgumentParser:
+    """Build the parser: one subcommand for each of the checks in `names`."""
     top = Parser(
         prog="python -m python_checks",
         description="Probes of a served model: each prints a verdict, its reason, and a remedy on failure.",
@@ -63,7 +52,8 @@ def parser() -> argparse.ArgumentParser:
         fromfile_prefix_chars="@",
     )
     commands = top.add_subparsers(dest="check", required=True, metavar="CHECK", title="checks")
-    for name, module in {**CHECKS, "all": all_checks}.items():
+    for name in names:
+        module = load(name)
         about = (module.__doc__ or "").strip()
         command = commands.add_parser(name, help=about, description=about, allow_abbrev=False)
         module.add_arguments(command)
@@ -71,7 +61,13 @@ def parser() -> argparse.ArgumentParser:
             "--format",
             choices=report.FORMATS,
             default="text",
-            help="one line, a table, a screen, or JSON (%(default)s)",
+            help="one line, a table, a screen, JSON, or JUnit's XML (%(default)s)",
+        )
+        command.add_argument(
+            "--textfile",
+            type=textfile.path,
+            metavar="FILE",
+            help="write metrics there, too, for node_exporter's textfile collector; ends in .prom",
         )
     return top
 
@@ -90,6 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(worst([result.state for result in _run(arguments)]))
     except KeyboardInterrupt:
         print("python_checks UNKNOWN: interrupted")
+    except CheckError as error:  # the verdict is printed, and monitoring does not get it
+        print(f"python_checks UNKNOWN: {error}\nremedy: {error.fault.remedy}", file=sys.stderr)
     except Exception as error:  # a library that is missing, or an output that broke: no verdict, so never 0
         print(f"python_checks UNKNOWN: unforeseen {type(error).__name__}: {error}", file=sys.stderr)
     return int(State.UNKNOWN)
@@ -99,16 +97,19 @@ def _run(arguments: Sequence[str] | None) -> list[Result]:
     words = list(sys.argv[1:] if arguments is None else arguments)
     # What is behind "--" is another program's: no word of it is ours to read, not even one that begins with "@".
     end = words.index("--") if "--" in words else len(words)
-    top = parser()
+    top = parser(words[:1] if words[:1] and words[0] in CHECKS else CHECKS)
     options = top.parse_args(words[:end])
     options.arguments = words[end + 1 :]
     if options.arguments and options.check != "config":
         top.error(f"{options.check} takes nothing behind --")
-    module = CHECKS.get(options.check, all_checks)
+    module = load(options.check)
     for library in module.NEEDS:  # loaded now, so that a check's time is its own
         importlib.import_module(library)
-    together = module is all_checks
-    results = all_checks.run(options, timed) if together else [timed(options.check, module.run, options)]
+    together = options.check == "all"
+    results = module.run(options, timed) if together else [timed(options.check, module.run, options)]
     report.FORMATS[options.format](results, sys.stdout)
     sys.stdout.flush()
+    if options.textfile:
+        directory = vars(options).get("releases")  # an option of `all`
+        textfile.write(options.textfile, results, verdict.activated(directory) if directory else {})
     return results

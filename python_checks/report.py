@@ -1,11 +1,12 @@
-"""Four ways to print results: one line a check, a table, a screen of aligned lines, JSON."""
+"""Five ways to print results: one line a check, a table, a screen of aligned lines, JSON, JUnit's XML."""
 
+import io
 import json
 import textwrap
 from collections.abc import Sequence
 from typing import TextIO
 
-from python_checks.result import Line, Result, State, worst
+from python_checks.result import Figure, Line, Result, State, worst
 
 PIPED_WIDTH = 100  # columns of a table that no terminal shows
 MARKS = {State.OK: "  ", State.WARNING: "! ", State.CRITICAL: "!!", State.UNKNOWN: "? "}
@@ -13,13 +14,26 @@ COLOURS = {State.OK: "green", State.WARNING: "yellow", State.CRITICAL: "bold red
 
 
 def text(results: Sequence[Result], stream: TextIO) -> None:
-    """Print `CHECK STATE: reason | time=0.28s`, as monitoring plugins do, and a remedy line on failure."""
+    """Print `CHECK STATE: reason | time=0.28s ttft=0.12s;2;10`, as monitoring plugins do, and a remedy line on failure."""
     for result in results:
         # A plugin's reader takes all after the first "|" for figures, and Harmony tokens hold one.
         reason = result.reason.replace("|", "¦")
-        print(f"{result.check} {result.state.name}: {reason} | time={result.seconds:.2f}s", file=stream)
+        figures = " ".join([f"time={result.seconds:.2f}s", *map(perfdata, result.figures)])
+        print(f"{result.check} {result.state.name}: {reason} | {figures}", file=stream)
         if result.remedy:
             print(f"remedy: {result.remedy}", file=stream)
+
+
+def perfdata(figure: Figure) -> str:
+    """Return `label=value[unit][;warning[;critical]]`, as the guidelines of the monitoring plugins have it."""
+    label = figure.name if figure.name.isidentifier() else f"'{figure.name}'"
+    limits = ["" if limit is None else number(limit) for limit in (figure.warning, figure.critical)]
+    return ";".join([f"{label}={number(figure.value)}{figure.unit}", *limits]).rstrip(";")
+
+
+def number(value: float) -> str:
+    """Return it with at most three decimals and without an exponent, which readers of figures do not know."""
+    return f"{value:.3f}".rstrip("0").rstrip(".")
 
 
 def table(results: Sequence[Result], stream: TextIO) -> None:
@@ -34,10 +48,13 @@ def table(results: Sequence[Result], stream: TextIO) -> None:
     grid = Table("check", "verdict", "reason")
     grid.add_column("time", justify="right", no_wrap=True)
     for result in results:
+        figures = ", ".join(
+            f"{name} {number(value)} {unit}".rstrip() for name, value, unit, *_ in result.figures
+        )
         grid.add_row(
             Text(result.check, no_wrap=True),
             Text(result.state.name.lower(), style=COLOURS[result.state], no_wrap=True),
-            Text(result.reason, overflow="fold"),
+            Text("\n".join(filter(None, (result.reason, figures))), overflow="fold"),
             Text(f"{result.seconds:.2f} s"),
         )
     console.print(grid)
@@ -53,6 +70,30 @@ def as_json(results: Sequence[Result], stream: TextIO) -> None:
     document = {"state": state, "results": [result.as_dict() for result in results]}
     json.dump(document, stream, ensure_ascii=not utf8, indent=2)
     print(file=stream)
+
+
+def junit(results: Sequence[Result], stream: TextIO) -> None:
+    """Print one `testsuite` of JUnit's XML: critical is a failure, unknown an error, and each case says what `text` says."""
+    from xml.etree import ElementTree
+
+    marks = {State.CRITICAL: "failure", State.UNKNOWN: "error"}
+    states = [result.state for result in results]
+    suite = ElementTree.Element("testsuite", name="python_checks", tests=str(len(results)))
+    suite.set("failures", str(states.count(State.CRITICAL)))
+    suite.set("errors", str(states.count(State.UNKNOWN)))
+    suite.set("time", f"{sum(result.seconds for result in results):.3f}")
+    for result in results:
+        case = ElementTree.SubElement(
+            suite, "testcase", classname="python_checks", name=result.check, time=f"{result.seconds:.3f}"
+        )
+        if result.state in marks:
+            ElementTree.SubElement(case, marks[result.state], message=result.reason).text = result.remedy
+        said = io.StringIO()
+        text([result], said)
+        ElementTree.SubElement(case, "system-out").text = said.getvalue()
+    ElementTree.indent(suite)
+    # Other characters as references: right in whatever encoding the stream has.
+    print(ElementTree.tostring(suite, "us-ascii", xml_declaration=True).decode("ascii"), file=stream)
 
 
 def screen(results: Sequence[Result], stream: TextIO) -> None:
@@ -82,4 +123,4 @@ def fill(words: str, head: str) -> str:
     )
 
 
-FORMATS = {"text": text, "table": table, "screen": screen, "json": as_json}
+FORMATS = {"text": text, "table": table, "screen": screen, "json": as_json, "junit": junit}

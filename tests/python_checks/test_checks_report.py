@@ -1,14 +1,15 @@
-"""What is printed: one line, a table, JSON; on any terminal and on none."""
+"""What is printed: one line, a table, JSON, XML; on any terminal and on none."""
 
 import json
 import os
 import subprocess
 import sys
+from xml.etree import ElementTree
 
 import pytest
 
-from python_checks.report import as_json, screen, table, text
-from python_checks.result import SEVERITY, Fault, Line, Result, State, conclude, one_line, worst
+from python_checks.report import as_json, junit, screen, table, text
+from python_checks.result import SEVERITY, Fault, Figure, Line, Result, State, conclude, one_line, worst
 from tests.python_checks.support import ROOT, Healthy, Probe, Server
 
 
@@ -42,7 +43,7 @@ def test_colours_are_for_a_terminal(healthy: Healthy, no_color: bool, coloured: 
     assert (b"\x1b[32m" in shown) is coloured
 
 
-@pytest.mark.parametrize("style", ["text", "table", "json"])
+@pytest.mark.parametrize("style", ["text", "table", "json", "junit"])
 @pytest.mark.parametrize("locale", [{"LC_ALL": "C"}, {"PYTHONIOENCODING": "ascii"}])
 def test_a_terminal_without_utf8_does_not_crash(
     probe: Probe, server: Server, style: str, locale: dict[str, str]
@@ -52,6 +53,9 @@ def test_a_terminal_without_utf8_does_not_crash(
     assert done.returncode == 2 and "Traceback" not in done.stderr
     if style == "json":
         assert json.loads(done.stdout)["results"][0]["evidence"] == {"models": ["모델 🌤"]}
+    if style == "junit":
+        failure = ElementTree.fromstring(done.stdout).find("testcase/failure")
+        assert failure is not None and "모델 🌤" in failure.get("message", "")
 
 
 def test_worst_and_conclude() -> None:
@@ -85,3 +89,67 @@ def test_a_screen_is_aligned_and_cuts_no_command(capsys: pytest.CaptureFixture[s
     assert len(shown[1]) <= 100
     screen([Result("port", State.OK, "free")], sys.stdout)  # a check without a screen of its own
     assert capsys.readouterr().out == "port OK: free | time=0.00s\n"
+
+
+FIGURES = (
+    Figure("ttft", 0.12, "s", 2, 10),
+    Figure("tokens", 131072.0),
+    Figure("gap", 0.00004, "s", critical=0.5),
+    Figure("per user", 1e6 / 3, warning=0),
+)
+
+
+def test_figures_are_behind_the_time_and_in_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    result = Result("n", State.OK, "fine", seconds=0.284, figures=FIGURES)
+    text([result], sys.stdout)
+    line = "time=0.28s ttft=0.12s;2;10 tokens=131072 gap=0s;;0.5 'per user'=333333.333;0"
+    assert capsys.readouterr().out == f"n OK: fine | {line}\n"
+    table([result], sys.stdout)
+    assert "ttft 0.12 s, tokens 131072, gap 0 s, per user 333333.333" in capsys.readouterr().out
+
+
+# All that XML 1.0 knows no way to write, not even as a reference (its production 2, Char).
+FORBIDDEN = [*range(0x9), 0xB, 0xC, *range(0xE, 0x20), *range(0xD800, 0xE000), 0xFFFE, 0xFFFF]
+
+
+def test_junit_tells_each_verdict_whatever_a_server_says(capsys: pytest.CaptureFixture[str]) -> None:
+    bad = "a" + "".join(map(chr, FORBIDDEN)) + 'z <b>&"]]>\n\t답'
+    shown = 'a z <b>&"]]> 답'
+    results = [
+        Result("health", State.OK, "fine", seconds=0.25, figures=FIGURES[:1]),
+        Result("gpu", State.WARNING, "hot", "cool it", 1.5),
+        Result("models", State.CRITICAL, bad, bad),
+        Result("chat", State.UNKNOWN, bad),
+        Result("port", State.CRITICAL, "held"),
+    ]
+    junit(results, sys.stdout)
+    suite = ElementTree.fromstring(capsys.readouterr().out)
+    assert suite.tag == "testsuite"
+    counts = {"tests": "5", "failures": "2", "errors": "1", "time": "1.750"}
+    assert suite.attrib == {"name": "python_checks", **counts}
+    cases = {case.get("name"): case for case in suite}
+    assert list(cases) == ["health", "gpu", "models", "chat", "port"]
+    assert cases["gpu"].attrib == {"classname": "python_checks", "name": "gpu", "time": "1.500"}
+    for name, mark, reason, remedy in (
+        ("models", "failure", shown, shown),
+        ("chat", "error", shown, None),
+        ("port", "failure", "held", None),
+    ):
+        broken = cases[name].find(mark)
+        assert broken is not None and (broken.get("message"), broken.text) == (reason, remedy)
+    assert [case.findtext("system-out") for case in (cases["health"], cases["gpu"])] == [
+        "health OK: fine | time=0.25s ttft=0.12s;2;10\n",
+        "gpu WARNING: hot | time=1.50s\nremedy: cool it\n",
+    ]
+    assert [[part.tag for part in cases[name]] for name in ("health", "gpu")] == [["system-out"]] * 2
+
+
+def test_junit_counts_what_the_probes_found(probe: Probe, healthy: Healthy) -> None:
+    server, options = healthy
+    server.answers["/v1/chat"] = (500, {"detail": "\x00\x1b[31m\ufffe"})
+    done = probe(*options, "--format", "junit")
+    suite = ElementTree.fromstring(done.stdout)
+    failed = [case.get("name") for case in suite if case.find("failure") is not None]
+    assert (done.returncode, failed) == (2, ["chat"])
+    assert (suite.get("failures"), suite.get("errors")) == ("1", "0")
+    assert suite.get("tests") == str(len(suite)) == "6"
