@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from python_checks import cli
+from python_checks.checks import health
 from python_checks.result import Result
 from tests.python_checks.support import ROOT, Probe, Server
 
@@ -86,7 +87,7 @@ def test_what_nobody_foresaw_is_unknown(
     def burst(options: object) -> Result:
         raise RuntimeError("two\nlines")
 
-    monkeypatch.setattr(cli.CHECKS["health"], "run", burst)
+    monkeypatch.setattr(health, "run", burst)
     assert cli.main(["health"]) == 3
     assert "health UNKNOWN: unforeseen RuntimeError: two lines" in capsys.readouterr().out
 
