@@ -7,9 +7,9 @@ import sys
 from collections.abc import Iterable, Sequence
 from types import ModuleType
 
-from python_checks import report
+from python_checks import report, textfile, verdict
 from python_checks.options import Parser
-from python_checks.result import Result, State, worst
+from python_checks.result import CheckError, Result, State, worst
 from python_checks.timed import timed
 
 # Name -> module in python_checks.checks, of which only the chosen one is loaded: a probe may run every minute.
@@ -61,7 +61,13 @@ def parser(names: Iterable[str] = CHECKS) -> argparse.ArgumentParser:
             "--format",
             choices=report.FORMATS,
             default="text",
-            help="one line, a table, a screen, or JSON (%(default)s)",
+            help="one line, a table, a screen, JSON, or JUnit's XML (%(default)s)",
+        )
+        command.add_argument(
+            "--textfile",
+            type=textfile.path,
+            metavar="FILE",
+            help="write metrics there, too, for node_exporter's textfile collector; ends in .prom",
         )
     return top
 
@@ -80,6 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(worst([result.state for result in _run(arguments)]))
     except KeyboardInterrupt:
         print("python_checks UNKNOWN: interrupted")
+    except CheckError as error:  # the verdict is printed, and monitoring does not get it
+        print(f"python_checks UNKNOWN: {error}\nremedy: {error.fault.remedy}", file=sys.stderr)
     except Exception as error:  # a library that is missing, or an output that broke: no verdict, so never 0
         print(f"python_checks UNKNOWN: unforeseen {type(error).__name__}: {error}", file=sys.stderr)
     return int(State.UNKNOWN)
@@ -101,4 +109,7 @@ def _run(arguments: Sequence[str] | None) -> list[Result]:
     results = module.run(options, timed) if together else [timed(options.check, module.run, options)]
     report.FORMATS[options.format](results, sys.stdout)
     sys.stdout.flush()
+    if options.textfile:
+        directory = vars(options).get("releases")  # an option of `all`
+        textfile.write(options.textfile, results, verdict.activated(directory) if directory else {})
     return results
