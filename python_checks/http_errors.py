@@ -1,0 +1,54 @@
+"""What a failed HTTP exchange means, whichever library made it."""
+
+from collections.abc import Iterator
+from http.client import IncompleteRead
+from urllib.parse import urlsplit
+
+from python_checks.result import CheckError, Fault, State, shorten
+
+
+class NoAnswer(CheckError):
+    """The deadline passed without an answer: busy or hung."""
+
+
+class Severed(CheckError):
+    """Nobody listens, or the connection was cut before the end of the answer: the server is not there, or died."""
+
+
+def failure(error: Exception | None, url: str, timeout: float) -> CheckError:
+    """Return what to raise for a failed exchange; `error` None means that the deadline passed."""
+    place = urlsplit(url)
+    port = place.port or (443 if place.scheme == "https" else 80)
+    chain = list(_chain(error))
+    if error is None or any(isinstance(each, TimeoutError) for each in chain):
+        return NoAnswer(
+            Fault(
+                f"no answer from {url} within {timeout:g} s",
+                "it is busy or hung: see its log, and vllm:num_requests_running and _waiting in /metrics",
+            )
+        )
+    if any(isinstance(each, ConnectionRefusedError) for each in chain):
+        return Severed(
+            Fault(
+                f"connection refused by {place.hostname}:{port}",
+                f"is it running: ps aux | grep vllm; who listens: ss -ltnp | grep {port}; while the model loads "
+                f"nothing listens yet: follow the log or run the wait check; from another host: sudo ufw status",
+            )
+        )
+    severed = any(isinstance(each, ConnectionError | IncompleteRead) for each in chain)
+    if severed or (isinstance(chain[-1], OSError) and not isinstance(error, ValueError)):
+        fault = Fault(
+            f"no connection to {place.hostname}:{port}: {shorten(str(chain[-1]))}",
+            "check host name, port and the way there; a connection cut in between means that the server died",
+        )
+        return Severed(fault) if severed else CheckError(fault)
+    state = State.UNKNOWN if isinstance(error, ValueError) else State.CRITICAL
+    words = f"request to {url} failed: {shorten(str(error))}"
+    return CheckError(Fault(words, "check the URL and the server's log", state))
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an exception and those behind it: libraries wrap what the system said."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
