@@ -7,11 +7,11 @@ from urllib.parse import urlsplit
 from python_checks.result import CheckError, Fault, State, shorten
 
 
-class NoAnswer(CheckError):
+class NoAnswerError(CheckError):
     """The deadline passed without an answer: busy or hung."""
 
 
-class Severed(CheckError):
+class SeveredError(CheckError):
     """Nobody listens, or the connection was cut before the end of the answer: the server is not there, or died."""
 
 
@@ -21,14 +21,14 @@ def failure(error: Exception | None, url: str, timeout: float) -> CheckError:
     port = place.port or (443 if place.scheme == "https" else 80)
     chain = list(_chain(error))
     if error is None or any(isinstance(each, TimeoutError) for each in chain):
-        return NoAnswer(
+        return NoAnswerError(
             Fault(
                 f"no answer from {url} within {timeout:g} s",
                 "it is busy or hung: see its log, and vllm:num_requests_running and _waiting in /metrics",
             )
         )
     if any(isinstance(each, ConnectionRefusedError) for each in chain):
-        return Severed(
+        return SeveredError(
             Fault(
                 f"connection refused by {place.hostname}:{port}",
                 f"is it running: ps aux | grep vllm; who listens: ss -ltnp | grep {port}; while the model loads "
@@ -41,7 +41,7 @@ def failure(error: Exception | None, url: str, timeout: float) -> CheckError:
             f"no connection to {place.hostname}:{port}: {shorten(str(chain[-1]))}",
             "check host name, port and the way there; a connection cut in between means that the server died",
         )
-        return Severed(fault) if severed else CheckError(fault)
+        return SeveredError(fault) if severed else CheckError(fault)
     state = State.UNKNOWN if isinstance(error, ValueError) else State.CRITICAL
     words = f"request to {url} failed: {shorten(str(error))}"
     return CheckError(Fault(words, "check the URL and the server's log", state))

@@ -1,0 +1,93 @@
+"""The canary's rules: what each condition means, when a hung server is restarted, and when no more. Facts in, verdict out."""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+from python_checks.liveness import Facts, condition, describe
+from python_checks.result import State, worst
+from python_checks.strikes import Memory
+
+STRIKES = 3  # in a row; then the server is restarted
+HEALS = 3  # restarts within an HOUR; then it is left as it is
+HOUR = 3600.0  # seconds
+SEE = "the doctor check tells more"
+# A busy server is a warning: no chat was answered, so it is not ok; and it works, so nobody need come.
+RULES = {
+    "maintenance": (State.OK, ""),
+    "deploying": (State.OK, ""),
+    "alive": (State.OK, ""),
+    "busy": (
+        State.WARNING,
+        "fewer or shorter requests at once, or one more server; users wait as this chat did",
+    ),
+    "refused": (
+        State.CRITICAL,
+        "no restart mends it: compare --model and --url with the inventory; see its log",
+    ),
+    "loading": (State.WARNING, "follow its log; nothing is done before the end of its time to start"),
+    "starting": (State.WARNING, "follow its log"),
+    "restarting": (State.WARNING, f"its manager starts it again; {SEE}"),
+    "stopping": (State.WARNING, "let its last requests end"),
+    "stopped": (State.WARNING, "start it when it is wanted again; the canary never does"),
+    "failed": (State.CRITICAL, f"its manager gave up, and only a person may start it again; {SEE}"),
+    "dead": (State.WARNING, SEE),
+    "hung": (State.WARNING, SEE),
+}
+
+
+class Verdict(NamedTuple):
+    """What to say, what to keep, and in `heal` how to call the restart that is due; empty when none is."""
+
+    condition: str
+    state: State
+    reason: str
+    remedy: str
+    memory: Memory
+    heal: str = ""
+
+
+def judge(facts: Facts, memory: Memory, now: float, start_seconds: float) -> Verdict:
+    """Return the verdict; `memory` is the last run's, `now` in seconds since boot, `start_seconds` a start's at most.
+
+    Raises:
+        CheckError: it cannot be told.
+    """
+    process = (facts.unit.pid, facts.unit.started)
+    if facts.unit.pid and process != memory.process:
+        memory = Memory(process, heals=memory.heals, gave_up=memory.gave_up)
+    # After a reboot heals lie in the future: they count as made just now, so that they neither vanish nor stay for ever.
+    memory = replace(memory, heals=tuple(min(heal, now) for heal in memory.heals if now - heal < HOUR))
+    name = condition(facts, memory, start_seconds)
+    state, remedy = RULES[name]
+    if name in ("hung", "dead"):
+        verdict = _strike(name, facts, memory, now)
+    else:
+        gave_up = memory.gave_up and name not in ("alive", "maintenance")
+        kept = replace(memory, strikes=0, counters=None, gave_up=gave_up)
+        if name == "alive":
+            kept = replace(kept, answered=True)
+        words = (
+            f"{describe(name, facts)}; the canary gave up on it before" if gave_up else describe(name, facts)
+        )
+        verdict = Verdict(name, state, words, remedy, kept)
+    if facts.deploy and name not in ("maintenance", "deploying"):
+        reason = f"{verdict.reason}; left over from a deploy: {facts.deploy}"
+        remedy = "; ".join(
+            filter(None, (verdict.remedy, "end that deploy, or deploy with -e deploy_lock_break=true"))
+        )
+        verdict = verdict._replace(state=worst([verdict.state, State.WARNING]), reason=reason, remedy=remedy)
+    return verdict
+
+
+def _strike(name: str, facts: Facts, memory: Memory, now: float) -> Verdict:
+    strikes, heals = min(memory.strikes + 1, STRIKES), memory.heals
+    words, (state, remedy) = f"{describe(name, facts)}; strike {strikes} of {STRIKES}", RULES[name]
+    kept = replace(memory, strikes=strikes, counters=facts.after.counters)
+    if not memory.gave_up and strikes < STRIKES:
+        return Verdict(name, state, words, remedy, kept)
+    if not memory.gave_up and len(heals) < HEALS:
+        kept = replace(memory, strikes=0, counters=None, heals=(*heals, now))
+        heal = f"restarted, heal {len(heals) + 1} of {HEALS} in an hour"
+        return Verdict(name, State.CRITICAL, words, remedy, kept, heal)
+    words = f"gave up, {HEALS} restarts in an hour did not help, and there will be none until a chat is answered: {words}"
+    return Verdict(name, State.CRITICAL, words, f"a person must look: {SEE}", replace(kept, gave_up=True))

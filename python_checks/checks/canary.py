@@ -1,0 +1,121 @@
+"""Tell alive, busy and hung apart by one tiny chat; restart what hangs, a few times an hour, and never what was stopped."""
+
+import argparse
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from python_checks import marks, notify, strikes
+from python_checks import options as opt
+from python_checks.canary import Verdict, judge
+from python_checks.contact import converse, look
+from python_checks.liveness import Facts
+from python_checks.manager import Manager, Unit, chosen
+from python_checks.result import CheckError, Figure, Result, State
+
+NEEDS: tuple[str, ...] = ()
+
+TIMEOUT = 10.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this check."""
+    opt.add_url(parser)
+    opt.add_model(parser)
+    opt.add_timeout(parser, TIMEOUT)
+    parser.add_argument(
+        "--manager", choices=("systemd", "supervisor"), default="systemd", help="of the service (%(default)s)"
+    )
+    parser.add_argument(
+        "--unit", default="vllm", metavar="NAME", help="the service under its manager (%(default)s)"
+    )
+    parser.add_argument(
+        "--supervisorctl",
+        default="supervisorctl",
+        metavar="PATH",
+        help="program that asks supervisord (%(default)s)",
+    )
+    parser.add_argument("--configuration", type=Path, metavar="FILE", help="of supervisord")
+    for name, what in (
+        ("--state", "where strikes and restarts are kept"),
+        ("--maintenance", "while it exists nothing is judged and nothing restarted"),
+        ("--lock", "the host's deploy lock; while it exists nothing is judged either"),
+    ):
+        parser.add_argument(name, type=Path, required=True, metavar="FILE", help=what)
+    parser.add_argument(
+        "--start-seconds",
+        type=opt.seconds,
+        default=900.0,
+        metavar="SECONDS",
+        help="a start under supervisord may take so long until the first answer (%(default)g s)",
+    )
+
+
+def run(options: argparse.Namespace) -> Result:
+    """Look, judge, keep the outcome, and only then restart what hangs."""
+    manager = chosen(options.manager, options.unit, options.supervisorctl, options.configuration)
+    with strikes.held(options.state):
+        memory = strikes.load(options.state)
+        facts = observe(options, manager)
+        now = time.clock_gettime(time.CLOCK_BOOTTIME)
+        verdict = judge(facts, memory, now, options.start_seconds)
+        strikes.save(options.state, verdict.memory)
+        if verdict.heal:
+            verdict = heal(verdict, manager, facts.unit, options.state)
+    notify.status(verdict.reason)
+    return report(verdict, facts)
+
+
+def observe(options: argparse.Namespace, manager: Manager) -> Facts:
+    """Return what can be seen; nothing is sent to a server that is not to be judged."""
+    facts = Facts(maintenance=marks.maintenance(options.maintenance))
+    if facts.maintenance:
+        return facts
+    deploy, age = marks.deploy(options.lock)
+    facts = facts._replace(deploy=deploy, deploy_age=age)
+    if deploy and not facts.stale:
+        return facts
+    facts = facts._replace(unit=manager.ask())
+    if facts.unit.state != "running":
+        return facts
+    before = look(options.url)
+    facts = facts._replace(before=before, chat=converse(options.url, options.model, options.timeout))
+    return facts if facts.chat.kind in ("answered", "refused") else facts._replace(after=look(options.url))
+
+
+def heal(verdict: Verdict, manager: Manager, judged: Unit, path: Path) -> Verdict:
+    """Restart the very process that was judged; where it is another by now do nothing, and take the heal off the record."""
+    unit = manager.ask()
+    if (unit.state, unit.pid, unit.started) != ("running", judged.pid, judged.started):
+        memory = replace(verdict.memory, heals=verdict.memory.heals[:-1])
+        strikes.save(path, memory)
+        reason = f"{verdict.reason}: not restarted, for by now it is {unit.words} (process {unit.pid})"
+        return verdict._replace(state=State.WARNING, reason=reason, memory=memory)
+    try:
+        manager.restart()
+    except CheckError as error:
+        reason = f"{verdict.reason}: not restarted: {error.fault.reason}"
+        return verdict._replace(reason=reason, remedy=error.fault.remedy)
+    return verdict._replace(reason=f"{verdict.reason}: {verdict.heal}")
+
+
+def report(verdict: Verdict, facts: Facts) -> Result:
+    """Return the result."""
+    memory = verdict.memory
+    figures = [
+        Figure("strikes", memory.strikes),
+        Figure("heals", len(memory.heals)),
+        Figure("gave_up", int(memory.gave_up)),
+    ]
+    if facts.chat.kind != "none":
+        figures.append(Figure("chat", facts.chat.seconds, "s"))
+    counters = {"before": facts.before.counters, "after": facts.after.counters}
+    evidence = {
+        "condition": verdict.condition,
+        "pid": facts.unit.pid,
+        "queue": facts.queue and str(facts.queue),
+        "counters": {when: seen and vars(seen) for when, seen in counters.items()},
+    }
+    return Result(
+        "canary", verdict.state, verdict.reason, verdict.remedy, evidence=evidence, figures=tuple(figures)
+    )

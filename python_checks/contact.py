@@ -1,0 +1,61 @@
+"""What the canary asks a server: its counters, and for one tiny chat."""
+
+import time
+from dataclasses import replace
+
+from python_checks import metrics
+from python_checks.http import Reply
+from python_checks.http_errors import NoAnswerError, SeveredError
+from python_checks.light import Light
+from python_checks.liveness import Chat, Look
+from python_checks.openai import PATH, choice
+from python_checks.result import CheckError, State
+
+LOOK = 5.0  # seconds for /metrics
+
+
+def look(base: str) -> Look:
+    """Ask for the counters and the queue."""
+    try:
+        reply = Light("GET", base + metrics.PATH, None, LOOK).result()
+        return Look(metrics.counters(reply), metrics.queue(reply))
+    except (NoAnswerError, SeveredError):
+        return Look()
+    except CheckError as error:
+        return Look(blind=error.fault.reason)
+
+
+def converse(base: str, model: str, timeout: float) -> Chat:
+    """Send one tiny chat, as the one that ends a start.
+
+    Raises:
+        CheckError: it could not be sent.
+    """
+    body = {
+        "model": model,
+        "messages": [{"role": "user", "content": "Hello"}],
+        "temperature": 0,
+        "max_tokens": 16,
+    }
+    start = time.monotonic()
+    try:
+        reply = Light("POST", base + PATH, body, timeout).result()
+    except NoAnswerError as error:
+        return Chat("late", error.fault.reason, time.monotonic() - start)
+    except SeveredError as error:
+        return Chat("gone", error.fault.reason, time.monotonic() - start)
+    except CheckError as error:  # the way there is broken, which proves nothing about the server
+        raise CheckError(replace(error.fault, state=State.UNKNOWN)) from error
+    seconds = time.monotonic() - start
+    try:
+        choice(reply)
+    except CheckError as error:
+        return Chat(kind(reply), error.fault.reason, seconds)
+    return Chat("answered", f"answered in {seconds:.2f} s", seconds)
+
+
+def kind(reply: Reply) -> str:
+    """Tell whose fault an answer is that is none."""
+    if reply.status == 503:
+        return "full"
+    return "failed" if reply.status >= 500 else "refused"
