@@ -3,11 +3,15 @@
 import json
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
 
-from python_checks.result import CheckError, Fault, State, shorten
+from python_checks.http_errors import failure
+from python_checks.result import shorten
+
+if TYPE_CHECKING:
+    import requests
 
 
 @dataclass(frozen=True)
@@ -19,30 +23,42 @@ class Reply:
     text: str
 
 
+def whole(response: "requests.Response") -> Reply:
+    """Read the body to its end."""
+    text = response.content.decode("utf-8", "replace")
+    return Reply(response.status_code, parse(text), text)
+
+
 class Pending:
     """A request under way in its own thread, so that a server that drips bytes cannot hold the check."""
 
-    def __init__(self, method: str, url: str, body: Any, timeout: float) -> None:
-        """Send the request; its deadline is `timeout` seconds from now."""
+    def __init__(
+        self,
+        method: str,
+        url: str,
+        body: Any,
+        timeout: float,
+        take: Callable[["requests.Response"], Reply] = whole,
+    ) -> None:
+        """Send the request; its deadline is `timeout` seconds from now. `take` reads the body, in the thread."""
         self.url, self.timeout = url, timeout
         self.deadline = time.monotonic() + timeout
         self._reply: Reply | None = None
         self._error: Exception | None = None
-        self._thread = threading.Thread(target=self._work, args=(method, body), daemon=True)
+        self._thread = threading.Thread(target=self._work, args=(method, body, take), daemon=True)
         self._thread.start()
 
-    def _work(self, method: str, body: Any) -> None:
+    def _work(self, method: str, body: Any, take: Callable[["requests.Response"], Reply]) -> None:
         # Loaded here: --help and the checks that use no network need not wait for it.
         import requests
 
         try:
             with requests.Session() as session:
                 session.trust_env = False  # a proxy of the environment must not answer for a local server
-                reply = session.request(
-                    method, self.url, json=body, timeout=self.timeout, allow_redirects=False
+                response = session.request(
+                    method, self.url, json=body, timeout=self.timeout, allow_redirects=False, stream=True
                 )
-            body_text = reply.content.decode("utf-8", "replace")
-            self._reply = Reply(reply.status_code, _parse(body_text), body_text)
+                self._reply = take(response)
         except Exception as error:  # handed over to the thread that waits
             self._error = error
 
@@ -55,12 +71,14 @@ class Pending:
         """Return the reply.
 
         Raises:
-            CheckError: nobody listens, the deadline passed, or the exchange broke off.
+            NoAnswerError: the deadline passed.
+            SeveredError: nobody listens, or the exchange broke off.
+            CheckError: anything else.
         """
         self.done(self.timeout)
         if self._reply is not None:
             return self._reply
-        raise CheckError(explain(self._error, self.url, self.timeout))
+        raise failure(self._error, self.url, self.timeout)
 
 
 def fetch(method: str, url: str, timeout: float, body: Any = None) -> Reply:
@@ -70,34 +88,6 @@ def fetch(method: str, url: str, timeout: float, body: Any = None) -> Reply:
         CheckError: as `Pending.result`.
     """
     return Pending(method, url, body, timeout).result()
-
-
-def explain(error: Exception | None, url: str, timeout: float) -> Fault:
-    """Turn a failed exchange into a fault; `error` None means that the deadline passed."""
-    import requests
-
-    place = urlsplit(url)
-    port = place.port or (443 if place.scheme == "https" else 80)
-    if error is None or isinstance(error, requests.Timeout):
-        return Fault(
-            f"no answer from {url} within {timeout:g} s",
-            "it is busy or hung: see its log, and vllm:num_requests_running and _waiting in /metrics",
-        )
-    if isinstance(error, requests.ConnectionError) and "refused" in str(error).lower():
-        return Fault(
-            f"connection refused by {place.hostname}:{port}",
-            f"is it running: ps aux | grep vllm; who listens: ss -ltnp | grep {port}; while the model loads "
-            f"nothing listens yet: follow the log or run the wait check; from another host: sudo ufw status",
-        )
-    if isinstance(error, requests.ConnectionError):
-        return Fault(
-            f"no connection to {place.hostname}:{port}: {shorten(_root(error))}",
-            "check host name, port and the way there; a connection cut in between means that the server died",
-        )
-    state = State.UNKNOWN if isinstance(error, ValueError) else State.CRITICAL
-    return Fault(
-        f"request to {url} failed: {shorten(str(error))}", "check the URL and the server's log", state
-    )
 
 
 def refusal(reply: Reply) -> str:
@@ -115,14 +105,9 @@ def refusal(reply: Reply) -> str:
     return shorten(reply.text, 200) or "empty body"
 
 
-def _parse(body: str) -> Any:
+def parse(body: str) -> Any:
+    """Return the JSON of `body`, None when it is none."""
     try:
         return json.loads(body)
     except ValueError:
         return None
-
-
-def _root(error: BaseException) -> str:
-    """Return the innermost reason of an exception that requests and urllib3 wrapped."""
-    reason = getattr(error.args[0], "reason", None) if error.args else None
-    return str(reason or error)
