@@ -29,6 +29,7 @@ CHECKS = {
     "stop": "stop",
     "status": "status",
     "doctor": "doctor",
+    "canary": "canary",
     "all": "all",
 }
 EPILOG = """\
