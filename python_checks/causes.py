@@ -37,9 +37,30 @@ REMEDIES = (
     (r"tool-call-parser|tool call parser", "set --tool-call-parser openai (vllm_tool_call_parser: openai)"),
     (FILES, "run the model-files check on the model's directory"),
     (
+        r"failed to map segment from shared object",
+        "compiled code lies on a file system that is mounted noexec: sudo mount -o remount,exec its mount point",
+    ),
+    (
         r"ModuleNotFound|PackageNotFound|ImportError",
         "the virtual environment is incomplete: install it again",
     ),
+    (
+        r"vocab file",
+        "vLLM before 0.31 downloads o200k_base.tiktoken: deploy a newer one; a newer one needs TIKTOKEN_ENCODINGS_BASE"
+        " unset, or a directory that holds that file",
+    ),
+    (r"No space left on device", "free some disk space: see df -h and df -i"),
+    (r"Read-only file system", "a directory that it writes to is mounted read-only: see dmesg and findmnt"),
+    (r"Permission denied", "the service's user may not use what it names: see owner and mode (ls -ld)"),
+    (
+        r"larger than the number of available GPUs|Not enough allowed NUMA nodes|number of CPU id list",
+        "lower --tensor-parallel-size to what the host has, or let vLLM use more (vllm_cuda_visible_devices)",
+    ),
+    (
+        r"CUDA driver version is insufficient|no CUDA-capable device|Failed to infer device type",
+        "run the gpu check: it names driver and GPUs",
+    ),
+    (r"validation errors? for", "correct the argument that it names (vllm_extra_args or its own variable)"),
     (r"died unexpectedly", "a worker was killed: by the kernel for memory? journalctl -k | grep -i oom"),
     (r"InductorError|CppCompileError|Python\.h", "install g++ and the Python headers"),
 )

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,17 +20,38 @@ _VERDICT = re.compile(r"^(?:guard|wait) (?:CRITICAL|UNKNOWN): (.*?)(?: \| time=[
 # What a library says at every end of vLLM on a CPU.
 _NOISE = re.compile(r"nanobind: | - (?:leaked|\.\.\.) |See https://nanobind")
 _REMEDY = re.compile(r"^remedy: (.*)$")
+# A bar of tqdm: how many of all, the time so far, the time that it expects to take.
+_BAR = re.compile(r"[Ll]oading [^|]*\| *(\d+)/(\d+) \[([\d:]+)<([\d:?]+)")
+_NUMBER = re.compile(r"\b0x[0-9a-f]+\b|\d+")  # ids, ports, times: these differ where the cause does not
+
+
+@dataclass(frozen=True)
+class Bar:
+    """How far the weights are loaded: `done` of `total` shards, the time so far and the time left as the log has them."""
+
+    done: int
+    total: int
+    passed: str
+    left: str
 
 
 @dataclass(frozen=True)
 class LastWords:
-    """A phase of a start, why it ended, the remedy, the last line; `before`: why the process before this one ended."""
+    """A phase of a start, why it ended, the remedy, the last line.
+
+    `before`: why the process before this one ended; `alike`: how many starts in a row, the last one included, ended
+    with the same cause; `bar`: of the weights while they are loaded; `written`: when the log was last written to, in
+    seconds since the epoch.
+    """
 
     phase: str = ""
     cause: str = ""
     remedy: str = ""
     last: str = ""
     before: str = ""
+    alike: int = 0
+    bar: Bar | None = None
+    written: float = 0.0
 
 
 def read(service: Service) -> LastWords:
@@ -49,7 +71,10 @@ def read(service: Service) -> LastWords:
     if opened and not service.pid:  # the guard opens a start, and may have refused the last one
         lines = end[opened[0] :]
     last = next((line for line in reversed(lines or end) if line.strip() and not _NOISE.match(line)), "")
-    return replace(judge(lines, last), before=before)
+    with contextlib.suppress(OSError):
+        written = Path(service.log).stat().st_mtime
+        return replace(judge(lines, last), before=before, alike=alike(end), written=written)
+    return LastWords()
 
 
 def judge(lines: list[str], last: str) -> LastWords:
@@ -61,7 +86,26 @@ def judge(lines: list[str], last: str) -> LastWords:
             advice = _REMEDY.match(following)
             cause, remedy = verdict[1], advice[1] if advice else ""
     remedy = remedy or (causes.remedy(cause) if cause else "")
-    return LastWords(phase, shorten(cause, 300), shorten(remedy, 300), shorten(last, 300))
+    bars = [match for line in lines if (match := _BAR.search(line))] if phase.startswith("loading") else []
+    bar = Bar(int(bars[-1][1]), int(bars[-1][2]), bars[-1][3], bars[-1][4]) if bars else None
+    return LastWords(phase, shorten(cause, 300), shorten(remedy, 300), shorten(last, 300), bar=bar)
+
+
+def alike(lines: Sequence[str]) -> int:
+    """Return how many starts at the end of a log have the last one's cause; numbers in it do not count."""
+    starts: list[list[str]] = [[]]
+    pid = ""
+    for line in lines:
+        server = _SERVER.search(line)
+        if causes.GUARD.match(line) or (server and pid and server[1] != pid):
+            starts.append([])
+            pid = ""
+        pid = server[1] if server else pid
+        starts[-1].append(line)
+    found = [_NUMBER.sub("#", judge(start, "").cause) for start in starts]
+    while found and not found[-1]:  # a start that is under way
+        found.pop()
+    return next((number for number, cause in enumerate(reversed(found)) if cause != found[-1]), len(found))
 
 
 def _end(path: Path) -> list[str]:

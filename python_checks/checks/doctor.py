@@ -3,11 +3,13 @@
 import argparse
 import time
 
-from python_checks import diagnosis, examine
+from python_checks import clock, diagnosis, engine_facts, examine, firewall, places, stuck
 from python_checks.checks import all as all_checks
 from python_checks.checks import status
-from python_checks.diagnosis import Finding, Signs
+from python_checks.finding import Finding
 from python_checks.result import SEVERITY, Line, Result, State, worst
+from python_checks.services import Service
+from python_checks.signs import Signs
 
 NEEDS: tuple[str, ...] = all_checks.NEEDS
 
@@ -21,17 +23,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> Result:
     """Look at everything, then judge."""
     seen = status.gather(options)
-    vllm = seen.services.get("vllm")
+    known, vllm = seen.services, seen.services.get("vllm", Service("vllm"))
     signs = Signs(
-        seen.services,
-        seen.refused,
-        seen.logs,
-        seen.disks,
-        examine.checks(options, seen.services, seen.refused),
-        examine.missing_compiler(vllm) if vllm and vllm.command else [],
-        examine.strangers(seen.services) if vllm else [],
-        {name: examine.bound(service) for name, service in seen.services.items() if service.pid},
-        time.time(),
+        services=known,
+        refused=seen.refused,
+        logs=seen.logs,
+        disks=seen.disks,
+        results=examine.checks(options, known, seen.refused),
+        lacks=examine.missing_compiler(vllm) if vllm.command else [],
+        strangers=examine.strangers(known) if "vllm" in known else [],
+        bound={name: examine.bound(service) for name, service in known.items() if service.pid},
+        walls=firewall.walls(known),
+        places={name: places.places(service, options.home) for name, service in known.items()},
+        stuck=stuck.all_of(known),
+        command=engine_facts.command(vllm),
+        version=engine_facts.version(vllm, seen.refused.get("vllm", "")),
+        environment=places.environment(vllm.pid) if vllm.pid else {},
+        model_type=engine_facts.model_type(vllm),
+        budget=engine_facts.budget(vllm, seen.logs.get("vllm")),
+        clock=clock.read(),
+        now=time.time(),
     )
     return judge(signs, options.title)
 

@@ -59,6 +59,30 @@ def test_words_of_the_shell_count(line: str) -> None:
     assert cause([line]) == line
 
 
+@pytest.mark.parametrize(
+    ("words", "advice"),
+    [
+        ("openai_harmony.HarmonyError: error downloading or loading vocab file", "o200k_base.tiktoken"),
+        ("OSError: [Errno 28] No space left on device: '/var/cache/vllm/x'", "df -h"),
+        ("OSError: [Errno 30] Read-only file system: '/var/cache/vllm/x'", "read-only"),
+        ("ImportError: /c/k.so: failed to map segment from shared object", "noexec"),
+        ("PermissionError: [Errno 13] Permission denied: '/var/cache/vllm'", "ls -ld"),
+        (
+            "ValueError: World size (4) is larger than the number of available GPUs (2)",
+            "--tensor-parallel-size",
+        ),
+        ("RuntimeError: Failed to infer device type", "gpu check"),
+        (
+            "pydantic_core.ValidationError: 1 validation error for CacheConfig\ngpu_memory_utilization",
+            "correct the argument",
+        ),
+    ],
+)
+def test_a_remedy_for_each_cause_of_a_host(words: str, advice: str) -> None:
+    assert cause(words.splitlines()) == words.replace("\n", " ")
+    assert advice in remedy(cause(words.splitlines()))
+
+
 def test_unknown_cause_sends_to_the_log() -> None:
     assert remedy("something new") == OTHER
     assert all(advice for _, advice in REMEDIES)

@@ -5,41 +5,17 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from python_checks import diagnosis, examine, last_words, services, surroundings
-from python_checks.checks import doctor
-from python_checks.diagnosis import Finding, Signs
+from python_checks import diagnosis, examine, last_words, of_service, surroundings
+from python_checks.checks import doctor, models
+from python_checks.http import Reply
 from python_checks.last_words import LastWords
 from python_checks.result import Fault, Result, State
 from python_checks.services import Service
+from tests.python_checks.doctor_support import one, signs
 from tests.python_checks.support import Probe, Recorded
-
-FACTS = Path(__file__).parent / "facts"
-
-
-def signs(name: str = "supervisor_running", **changes: Any) -> Signs:
-    """Return the signs of a recorded host on which all else is well."""
-    known = services.load((FACTS / f"{name}.json").read_text(encoding="utf-8"))
-    given: dict[str, Any] = {
-        "services": known,
-        "refused": {each: "" if service.pid else "it does not run" for each, service in known.items()},
-        "logs": dict.fromkeys(known, LastWords()),
-        "disks": [surroundings.Disk(("/opt/vllm",), 2**36, 2**37)],
-        "results": [Result("health", State.OK, "/health says 200")],
-        "lacks": [],
-        "strangers": [],
-        "bound": {each: [service.host] for each, service in known.items() if service.pid},
-        "now": known["vllm"].since + 60,
-    }
-    return Signs(**(given | changes))
-
-
-def one(found: Signs) -> Finding:
-    [finding] = diagnosis.findings(found)
-    return finding
 
 
 def test_nothing_is_wrong() -> None:
@@ -85,7 +61,7 @@ def test_stopped_on_purpose_or_while_it_failed() -> None:
 
 
 def test_nothing_is_deployed_or_the_manager_is_gone() -> None:
-    assert [each.remedy for each in diagnosis.findings(signs("systemd_absent"))] == [diagnosis.DEPLOY] * 2
+    assert [each.remedy for each in diagnosis.findings(signs("systemd_absent"))] == [of_service.DEPLOY] * 2
     down = diagnosis.findings(signs("supervisor_down"))
     assert len(down) == 2 and all("supervisord --configuration" in each.remedy for each in down)
 
@@ -158,6 +134,68 @@ def test_the_log_of_a_dead_vllm_is_that_of_its_last_process(recorded: Recorded, 
     log = last_words.read(Service("vllm", log=str(path)))
     assert (log.cause, log.remedy) == ("another vLLM runs on this host: pid 9", "end it (kill 9)")
     assert last_words.read(Service("vllm", log=f"{tmp_path}/none")) == LastWords()
+
+
+def test_a_model_that_is_served_under_another_name() -> None:
+    """What asks for that name gets 404 for the same reason."""
+    results = [
+        models.judge(Reply(200, {"data": [{"id": "gpt-oss-20b"}]}, ""), "gpt-oss-120b"),
+        Result("completion", State.CRITICAL, "HTTP 404: The model `gpt-oss-120b` does not exist.", "see"),
+        Result("chat", State.CRITICAL, "HTTP 500: x", "see the backend's log"),
+    ]
+    found = diagnosis.findings(signs(results=results))
+    assert [each.symptom for each in found] == [
+        "models: gpt-oss-120b is not served; served: gpt-oss-20b",
+        "chat: HTTP 500: x",
+    ]
+    assert (
+        found[0].evidence == "/v1/models names gpt-oss-20b; vLLM's command: --served-model-name gpt-oss-120b"
+    )
+    assert "404" in found[0].cause and "--served-model-name gpt-oss-120b" in found[0].remedy
+
+
+def test_a_server_that_runs_and_does_not_listen() -> None:
+    refused = {"vllm": "connection refused by 127.0.0.1:18741", "backend": ""}
+    deaf = one(signs(refused=refused, now=2e9, bound={}))
+    assert deaf.cause == "none of its processes listens at port 18741"
+
+
+def test_a_host_on_which_a_start_failed_over_memory_and_could_not_call_tools(
+    probe: Probe, model: Path, free_port: int, tmp_path: Path
+) -> None:
+    """As a process: several causes at once, each with its remedy, in lines that fit a terminal."""
+    log = tmp_path / "vllm.log"
+    log.write_text(
+        "(EngineCore pid=6) ERROR 11-23 09:00:00 [core.py:1] torch.OutOfMemoryError: CUDA out of memory.\n"
+    )
+    command = [
+        "/opt/vllm/bin/vllm",
+        "serve",
+        str(model),
+        "--port",
+        str(free_port),
+        "--tool-call-parser",
+        "hermes",
+    ]
+    vllm = {
+        "state": "failed",
+        "start": "START",
+        "log": str(log),
+        "command": command,
+        "current": "0.24.0-0123456789ab",
+    }
+    done = probe("doctor", "--facts", json.dumps({"services": {"vllm": vllm}}), "--format", "screen")
+    assert done.returncode == 2, done.stdout
+    shown = " ".join(done.stdout.split())
+    for words in (
+        "cause torch.OutOfMemoryError: CUDA out of memory.",
+        "remedy --gpu-memory-utilization 0.80, or --max-model-len 65536; then: START",
+        "cause its command lacks --enable-auto-tool-choice",
+        "symptom arguments of tool calls may break the tool's schema",
+        "cause before 0.31 it downloads the vocabulary",
+    ):
+        assert words in shown
+    assert max(map(len, done.stdout.splitlines())) <= 100
 
 
 def test_options_that_a_check_refuses_are_a_fault_of_the_service() -> None:

@@ -1,0 +1,61 @@
+"""What tells why vLLM behaves as it does: its command, its version, its model, and the memory of its GPUs."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+from python_checks import engines, examine, gpu_fit, gpu_health, nvidia, nvidia_xml, out_of_memory, proc
+from python_checks.checks import gpu
+from python_checks.gpu_memory import Budget
+from python_checks.http import fetch
+from python_checks.last_words import LastWords
+from python_checks.result import CheckError
+from python_checks.services import Service
+
+TIMEOUT = 5.0  # seconds
+
+
+def command(vllm: Service) -> list[str]:
+    """Return the command of the process that runs, or else the one that its manager would start."""
+    words = proc.command(vllm.pid) if vllm.pid else []
+    return words if engines.is_vllm(words) else list(vllm.command)
+
+
+def version(vllm: Service, refused: str) -> str:
+    """Return vLLM's version, as it says itself or as the id of its release says; empty when neither does."""
+    if vllm.pid and not refused:
+        try:
+            reply = fetch("GET", f"{vllm.url}/version", TIMEOUT)
+            told = reply.data.get("version") if isinstance(reply.data, dict) else None
+            if reply.status == 200 and isinstance(told, str):
+                return told
+        except CheckError:
+            pass  # its release says it, too
+    release = re.match(r"(\d+\.\d+\S*)-[0-9a-f]{12}$", vllm.running or vllm.current)
+    return release[1] if release else ""
+
+
+def model_type(vllm: Service) -> str:
+    """Return what the model's config.json says it is; empty when that cannot be read."""
+    try:
+        config = json.loads(Path(vllm.model, "config.json").read_bytes())
+        return str(config["model_type"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def budget(vllm: Service, log: LastWords | None) -> Budget | None:
+    """Return the memory of the smallest GPU as the gpu check reckons it, where vLLM ended over memory; else None."""
+    over = log and (out_of_memory.is_it(log.cause) or out_of_memory.is_it(log.before))
+    if not over or not vllm.model or not shutil.which("nvidia-smi"):
+        return None
+    parser = examine.Options(prog="gpu")
+    gpu.add_arguments(parser)
+    try:
+        options = parser.parse_args(examine.gpu_arguments(vllm))
+        found = nvidia_xml.parse(nvidia.ask(options.timeout, "-q", "-x"))
+    except CheckError:  # the gpu check says it
+        return None
+    gpus, _ = gpu_health.choose(found.gpus, options.devices, options.tensor_parallel_size)
+    return gpu_fit.judge(options, gpus, None)[0] if gpus else None

@@ -1,0 +1,87 @@
+"""Whether a service runs, the wanted release of it, not again and again, and at its address; nothing is asked here."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from python_checks import causes, out_of_memory, slow_start, stuck
+from python_checks.finding import Finding
+from python_checks.result import State
+from python_checks.services import WILDCARDS, Service
+from python_checks.signs import Signs
+
+DEPLOY = "deploy: ansible-playbook deploy.yml"
+ON_PURPOSE = "somebody stopped it (drain.yml, an operator)"
+HANGS = "it hangs: no process ended, yet it gives no answer"
+DEAF = "none of its processes listens at port {}"
+
+
+def judge(name: str, signs: Signs) -> Iterator[Finding]:
+    """Judge a service; what is wrong with its tools, directories and checks is not asked here."""
+    service, log, how = signs.services[name], signs.logs[name], signs.condition(name)
+    told = "; ".join(service.told)
+    last = f"{service.log} ends: {log.last}" if log.last and log.last not in log.cause else service.log
+    # Under a start, and at an end, a disk keeps a process in the kernel.
+    held = [each for each in signs.stuck.get(name, ()) if each.state != "D" or not how.loads]
+    why = log.cause or f"the log does not say why; the manager: {told}"
+    if service.state == "absent":
+        yield Finding(how.state, f"{name} is not deployed on this host", told, remedy=DEPLOY)
+    elif service.state == "stopped":
+        before = "it did not fail" if service.put_down else f"before that it had failed: {log.cause}"
+        evidence = "" if service.put_down else last
+        yield Finding(how.state, f"{name} {how.words}", evidence, f"{ON_PURPOSE}; {before}", service.start)
+    elif service.state == "down":
+        cause = "its manager was ended, or the host was rebooted"
+        yield Finding(how.state, f"{name} {how.words}", last, cause, service.start)
+    elif service.state in ("failed", "restarting"):
+        evidence = "; ".join(filter(None, (last, again(log.alike), arithmetic(log.cause, signs))))
+        known = log.cause and advice(log.cause, log.remedy, service, signs)
+        start = f"; then: {service.start}" if service.state == "failed" else ""
+        yield Finding(how.state, f"{name} {how.words}", evidence, why, f"{known or service.history}{start}")
+    elif held:
+        yield from (
+            replace(found, symptom=f"{name} {how.words}") if how.state is State.CRITICAL else found
+            for found in stuck.judge(service, held)
+        )
+    elif how.state is State.CRITICAL:
+        deaf = "refused" in how.words and not signs.bound.get(name)
+        cause = DEAF.format(service.port) if deaf else HANGS if "no answer" in how.words else log.cause
+        yield Finding(how.state, f"{name} {how.words}", last, cause, service.restart)
+    elif how.loads or service.state == "stopping":
+        yield from slow_start.judge(service, how, log, signs.now)
+    elif service.restarts:
+        words = f"{name} runs now, but was restarted by its manager: {how.words}"
+        evidence = "; ".join(filter(None, (service.log, arithmetic(log.before, signs))))
+        remedy = f"read what ended it: {service.history}"
+        remedy = advice(log.before, causes.remedy(log.before), service, signs) if log.before else remedy
+        yield Finding(how.state, words, evidence, log.before, remedy)
+    if service.stale:
+        words = f"{name} runs {service.running or 'another release'}, and {service.current} is activated"
+        cause = "a deploy was cut off between activating and restarting, or its unit was changed by hand"
+        yield Finding(State.WARNING, words, "", cause, f"{service.restart}, or {DEPLOY}")
+    yield from of_address(name, signs)
+
+
+def of_address(name: str, signs: Signs) -> Iterator[Finding]:
+    """Compare the address that a service has with the one that its command asks for."""
+    service, addresses = signs.services[name], signs.bound.get(name, ())
+    asked = "0.0.0.0" if service.host in WILDCARDS else service.host.replace("localhost", "127.0.0.1")
+    fits = asked in addresses or (asked == "0.0.0.0" and set(addresses) & set(WILDCARDS))
+    if addresses and not fits and asked[:1].isdecimal():
+        words = f"{name} listens on {', '.join(addresses)}:{service.port}, its command asks for {asked}"
+        yield Finding(State.WARNING, words, "", "it was started with another command", service.restart)
+
+
+def again(number: int) -> str:
+    """Return how often the same cause was seen."""
+    return f"the last {number} starts ended with the same cause" if number > 1 else ""
+
+
+def arithmetic(cause: str, signs: Signs) -> str:
+    """Return the memory of the GPUs, where a process ended over it."""
+    return out_of_memory.evidence(signs.budget) if out_of_memory.is_it(cause) else ""
+
+
+def advice(cause: str, otherwise: str, service: Service, signs: Signs) -> str:
+    """Return what to do about a cause; about memory with numbers."""
+    memory = out_of_memory.is_it(cause)
+    return out_of_memory.remedy(cause, service, signs.budget) if memory else otherwise

@@ -1,0 +1,138 @@
+"""Directories that a service writes to: real mounts, owners and processes."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from python_checks import diagnosis, places
+from python_checks.places import Place
+from python_checks.result import State
+from python_checks.services import Service
+from tests.python_checks.doctor_support import one, signs
+
+Mount = Callable[[str], Path]
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="NOT TESTED: root is needed")
+NOBODY = 65534
+
+
+@pytest.fixture
+def mount(tmp_path: Path) -> Iterator[Mount]:
+    """Mount a tmpfs with options; it is gone after the test."""
+    path = tmp_path / "mounted"
+    path.mkdir()
+
+    def mount_it(options: str) -> Path:
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", options, "none", str(path)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            pytest.skip(f"NOT TESTED: a mount is needed: {done.stderr}")
+        return path
+
+    yield mount_it
+    subprocess.run(["umount", str(path)], capture_output=True, check=False)
+
+
+def finding(place: Place, name: str = "vllm") -> tuple[State, str, str]:
+    found = one(signs(places={name: [place]}))
+    return found.state, found.symptom, found.remedy
+
+
+@as_root
+def test_a_cache_that_is_mounted_noexec(mount: Mount) -> None:
+    path = mount("noexec")
+    state, symptom, remedy = finding(places.look(path, compiled=True))
+    assert state is State.CRITICAL and symptom == f"vllm cannot run what it compiles into {path}"
+    assert "remount,exec" in remedy
+    assert diagnosis.findings(signs(places={"vllm": [places.look(path, compiled=False)]})) == []
+
+
+@as_root
+def test_a_directory_that_is_mounted_read_only(mount: Mount) -> None:
+    path = mount("ro")
+    state, symptom, remedy = finding(places.look(path, compiled=False))
+    assert (state, symptom) == (State.CRITICAL, f"vllm cannot write to {path}") and "remount,rw" in remedy
+
+
+@as_root
+def test_a_file_system_without_inodes(mount: Mount) -> None:
+    path = mount("nr_inodes=3")
+    for name in "abcdef":
+        try:
+            (path / name).touch()
+        except OSError:
+            break
+    place = places.look(path, compiled=False)
+    assert place.full and "inode" in one(signs(places={"vllm": [place]})).cause
+
+
+@as_root
+def test_a_directory_of_root_which_the_service_may_not_write(tmp_path: Path) -> None:
+    path = tmp_path / "cache"
+    path.mkdir(mode=0o755)
+    tmp_path.chmod(0o700)  # what lies above is another matter, as below /proc/PID/root
+    place = places.look(path, True, "nobody")
+    assert (place.writable, place.owner, place.mode) == (False, "root", "drwxr-xr-x")
+    state, symptom, remedy = finding(place)
+    assert (state, symptom) == (State.CRITICAL, f"vllm cannot write to {path}")
+    assert remedy == f"sudo chown -R nobody: {path}"
+    os.chown(path, NOBODY, -1)
+    assert places.look(path, True, "nobody").writable
+
+
+@as_root
+def test_what_a_start_by_hand_left(tmp_path: Path) -> None:
+    os.chown(tmp_path, NOBODY, -1)
+    (tmp_path / "torch_compile_cache").mkdir()
+    found = one(signs(places={"vllm": [places.look(tmp_path, True)]}))
+    assert found.state is State.WARNING and "torch_compile_cache (root)" in found.evidence
+    assert found.remedy == f"sudo chown -R nobody: {tmp_path}"
+    tmp_path.chmod(0o1777)  # as /tmp: there it is nothing special
+    assert not places.look(tmp_path, True).foreign
+
+
+def test_the_directories_are_those_of_the_process(tmp_path: Path) -> None:
+    for name in ("home", "cache"):
+        (tmp_path / name).mkdir()
+    environment = {
+        "HOME": f"{tmp_path}/home",
+        "XDG_CACHE_HOME": f"{tmp_path}/cache",
+        "TMPDIR": f"{tmp_path}/none",
+    }
+    code = "print(flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
+        assert child.stdout and child.stdin
+        child.stdout.readline()
+        found = places.places(Service("vllm", pid=child.pid), Path("/nowhere"))
+        others = places.places(Service("backend", pid=child.pid), None)
+        child.stdin.close()
+    assert [(place.path, place.compiled) for place in found] == [
+        (f"{tmp_path}/cache", True),
+        (f"{tmp_path}/home", False),
+    ]
+    assert [place.compiled for place in others] == [False, False]
+    assert all(place.writable and not place.foreign for place in found)
+
+
+def test_of_one_that_is_down_where_its_manager_has_them(tmp_path: Path) -> None:
+    for name in ("vllm", "cache"):
+        (tmp_path / name).mkdir()
+    found = places.places(Service("vllm"), tmp_path)
+    assert {(place.path, place.compiled) for place in found} >= {
+        (f"{tmp_path}/cache", True),
+        (f"{tmp_path}/vllm", False),
+    }
+
+
+def test_one_directory_of_two_services_is_one_finding() -> None:
+    shared = Place("/c", True, "vllm", "drwx------", read_only=True)
+    assert finding(shared)[1] == one(signs(places={"vllm": [shared], "backend": [shared]})).symptom

@@ -1,0 +1,103 @@
+"""Processes that do not run: a real stopped child, and what the doctor makes of it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from python_checks import diagnosis, proc, stuck
+from python_checks.result import State
+from python_checks.services import Service
+from python_checks.stuck import Stuck
+from tests.python_checks.doctor_support import one, signs
+
+# A server, and a child of it that works all the time.
+PARENT = (
+    "import subprocess, sys; child = subprocess.Popen([sys.executable, '-c', 'while True: sum(range(1000))']);"
+    "print(child.pid, flush=True); child.wait()"
+)
+
+
+@pytest.fixture
+def family() -> Iterator[tuple[int, int]]:
+    """Give the ids of a server and of its child."""
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as parent:
+        assert parent.stdout
+        child = int(parent.stdout.readline())
+        yield parent.pid, child
+        os.killpg(parent.pid, signal.SIGKILL)
+
+
+def test_a_child_that_is_stopped_is_found_with_the_time_since_it_ran(family: tuple[int, int]) -> None:
+    parent, child = family
+    service = Service("vllm", pid=parent)
+    assert stuck.find(service) == []
+    os.kill(child, signal.SIGSTOP)
+    time.sleep(2)
+    [found] = stuck.find(service)
+    assert (found.pid, found.state) == (child, "T")
+    assert found.words.startswith(f"pid {child} (user ")
+    if found.idle is not None:  # a kernel without CONFIG_SCHED_DEBUG does not tell
+        assert 1.5 < found.idle < 20
+    os.kill(child, signal.SIGCONT)
+    assert stuck.find(service) == []
+
+
+def test_of_another_service_it_is_none(family: tuple[int, int]) -> None:
+    os.kill(family[1], signal.SIGSTOP)
+    with subprocess.Popen(["sleep", "60"], start_new_session=True) as other:
+        assert stuck.find(Service("vllm", pid=other.pid)) == []
+        other.kill()
+    assert stuck.find(Service("vllm")) == []
+
+
+def test_a_state_that_passes_is_none(family: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that reads from a disk is in state D at one look, and not at the next."""
+    real, seen = proc.stat, []
+
+    def stat(pid: int) -> proc.Stat | None:
+        facts = real(pid)
+        if facts and pid == family[1] and not seen:
+            seen.append(pid)
+            return proc.Stat("D", facts.parent, facts.group, facts.started)
+        return facts
+
+    monkeypatch.setattr(proc, "stat", stat)
+    assert stuck.find(Service("vllm", pid=family[0])) == []
+    assert seen
+
+
+WORKER = Stuck(12, "pid 12 (user vllm): VLLM::Worker_TP1", "T", 720.0)
+WAITS = Stuck(13, "pid 13 (user vllm): VLLM::EngineCore", "D", None)
+
+
+def test_the_doctor_names_a_stopped_process_where_health_is_well() -> None:
+    """/health says 200 while a worker is stopped."""
+    finding = one(signs(stuck={"vllm": [WORKER]}))
+    assert finding.state is State.CRITICAL and finding.symptom.startswith("vllm hangs")
+    assert finding.evidence == (
+        "pid 12 (user vllm): VLLM::Worker_TP1 is stopped (state T), it last ran 12 min ago"
+    )
+    assert "kill -STOP" in finding.cause
+    assert finding.remedy.startswith("kill -CONT 12; ") and "restart vllm" in finding.remedy
+
+
+def test_it_is_the_cause_where_vllm_gives_no_answer() -> None:
+    refused = {"vllm": "no answer from http://x within 5 s", "backend": ""}
+    finding = one(signs(refused=refused, now=2e9, stuck={"vllm": [WORKER]}))
+    assert "does not answer: no answer from http://x within 5 s" in finding.symptom
+    assert "kill -STOP" in finding.cause
+
+
+def test_one_that_the_kernel_holds_and_not_while_it_loads() -> None:
+    finding = one(signs(stuck={"vllm": [WAITS]}))
+    assert "waiting in the kernel (state D)" in finding.evidence and "nvidia-smi" in finding.remedy
+    assert len(diagnosis.findings(signs(stuck={"vllm": [WORKER, WAITS]}))) == 2
+    loading = one(signs(refused={"vllm": "connection refused", "backend": ""}, stuck={"vllm": [WAITS]}))
+    assert loading.symptom.startswith("vllm is starting for")
