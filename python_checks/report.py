@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import textwrap
 from collections.abc import Sequence
 from typing import TextIO
@@ -10,18 +11,30 @@ from python_checks.result import Figure, Line, Result, State, worst
 
 PIPED_WIDTH = 100  # columns of a table that no terminal shows
 MARKS = {State.OK: "  ", State.WARNING: "! ", State.CRITICAL: "!!", State.UNKNOWN: "? "}
+LEVELS = {State.OK: 6, State.WARNING: 4, State.CRITICAL: 3, State.UNKNOWN: 3}  # of syslog: info, warning, err
 COLOURS = {State.OK: "green", State.WARNING: "yellow", State.CRITICAL: "bold red", State.UNKNOWN: "magenta"}
 
 
 def text(results: Sequence[Result], stream: TextIO) -> None:
     """Print `CHECK STATE: reason | time=0.28s ttft=0.12s;2;10`, as monitoring plugins do, and a remedy line on failure."""
+    journal = leads_to_journal(stream)
     for result in results:
+        level = f"<{LEVELS[result.state]}>" if journal else ""
         # A plugin's reader takes all after the first "|" for figures, and Harmony tokens hold one.
         reason = result.reason.replace("|", "¦")
         figures = " ".join([f"time={result.seconds:.2f}s", *map(perfdata, result.figures)])
-        print(f"{result.check} {result.state.name}: {reason} | {figures}", file=stream)
+        print(f"{level}{result.check} {result.state.name}: {reason} | {figures}", file=stream)
         if result.remedy:
-            print(f"remedy: {result.remedy}", file=stream)
+            print(f"{level}remedy: {result.remedy}", file=stream)
+
+
+def leads_to_journal(stream: TextIO) -> bool:
+    """Tell whether systemd connected the stream to its journal, which takes a level in front of a line (sd-daemon(3))."""
+    try:
+        facts = os.fstat(stream.fileno())
+    except (OSError, ValueError):  # no file at all
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{facts.st_dev}:{facts.st_ino}"
 
 
 def perfdata(figure: Figure) -> str:

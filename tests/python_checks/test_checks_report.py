@@ -1,9 +1,11 @@
 """What is printed: one line, a table, JSON, XML; on any terminal and on none."""
 
+import io
 import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -153,3 +155,19 @@ def test_junit_counts_what_the_probes_found(probe: Probe, healthy: Healthy) -> N
     assert (done.returncode, failed) == (2, ["chat"])
     assert (suite.get("failures"), suite.get("errors")) == ("1", "0")
     assert suite.get("tests") == str(len(suite)) == "6"
+
+
+def test_the_journal_gets_a_level_and_nobody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    results = [Result("a", State.OK, "fine"), Result("b", State.CRITICAL, "broken", "mend it")]
+    with (tmp_path / "journal").open("w+") as stream:
+        facts = os.fstat(stream.fileno())
+        for value, head in ((f"{facts.st_dev}:{facts.st_ino}", ("<6>", "<3>")), ("8:1", ("", ""))):
+            monkeypatch.setenv("JOURNAL_STREAM", value)
+            stream.seek(0)
+            stream.truncate()
+            text(results, stream)
+            stream.seek(0)
+            good, bad, remedy = stream.read().splitlines()
+            assert good.startswith(f"{head[0]}a OK: ") and bad.startswith(f"{head[1]}b CRITICAL: ")
+            assert remedy == f"{head[1]}remedy: mend it"
+    text(results, io.StringIO())
