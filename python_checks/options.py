@@ -1,6 +1,7 @@
 """Options that several checks share, each defined once."""
 
 import argparse
+from pathlib import Path
 from urllib.parse import urlsplit
 
 URL = "http://127.0.0.1:8000"
@@ -95,3 +96,38 @@ def add_backend_url(parser: argparse.ArgumentParser, default: str | None = "http
         metavar="NAME",
         help="tool that the backend must report in tools_called; empty: none (%(default)s)",
     )
+
+
+def add_langchain(parser: argparse.ArgumentParser) -> None:
+    """Add --langchain-python, for the tool call through langchain_openai."""
+    parser.add_argument(
+        "--langchain-python",
+        default="",
+        metavar="PATH",
+        help="interpreter with langchain_openai, such as the backend's: the same call through it",
+    )
+
+
+def add_remember(parser: argparse.ArgumentParser) -> None:
+    """Add --remember, --history and --releases, for verdicts that others read later."""
+    parser.add_argument(
+        "--remember",
+        type=Path,
+        metavar="FILE",
+        help="keep the verdict there for the status check; none while it runs",
+    )
+    parser.add_argument(
+        "--history", type=Path, metavar="FILE", help="add the verdict to this SQLite file, which is bounded"
+    )
+    parser.add_argument(
+        "--releases",
+        type=Path,
+        metavar="DIR",
+        help="with SERVICE/current links: what the verdict is of",
+    )
+
+
+def add_unused(parser: argparse.ArgumentParser, *names: str) -> None:
+    """Take options that a release keeps for other checks (checks/NAME.args), so that its file serves all."""
+    for name in names:
+        parser.add_argument(name, help=argparse.SUPPRESS)

@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,25 @@ def remember(path: Path, results: Sequence[Result], releases: dict[str, str]) ->
     unfinished.write_text(json.dumps(document, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
     unfinished.chmod(0o644)
     unfinished.replace(path)
+
+
+def keep(options: Namespace, results: list[Result]) -> list[Result]:
+    """Keep the results where --remember and --history say; what cannot be kept is one more result, never a lost verdict."""
+    # Loaded here: every check loads this module, and the canary runs often.
+    import sqlite3
+
+    from python_checks import history
+
+    releases = activated(options.releases) if options.releases else {}
+    try:
+        if options.history:
+            history.record(options.history, results, releases, time.time())
+        if options.remember:
+            remember(options.remember, results, releases)
+    except (OSError, sqlite3.Error) as error:
+        remedy = "make room on its disk; a history that is no SQLite file is begun anew once it is removed"
+        return [*results, Result("keep", State.UNKNOWN, f"the verdict is not kept: {error}", remedy)]
+    return results
 
 
 def recall(path: Path) -> Verdict | None:

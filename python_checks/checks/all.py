@@ -2,7 +2,6 @@
 
 import argparse
 from collections.abc import Callable
-from pathlib import Path
 
 from python_checks import options as opt
 from python_checks import verdict
@@ -23,18 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     opt.add_backend_url(parser, default=None)
     model_files.add_arguments(parser, required=False)
     opt.add_timeout(parser, TIMEOUT)
-    parser.add_argument(
-        "--remember",
-        type=Path,
-        metavar="FILE",
-        help="keep the verdict there for the status check; none while it runs",
-    )
-    parser.add_argument(
-        "--releases",
-        type=Path,
-        metavar="DIR",
-        help="with SERVICE/current links: what the verdict is of",
-    )
+    opt.add_remember(parser)
+    opt.add_unused(parser, "--langchain-python")
 
 
 def plan(options: argparse.Namespace) -> list[tuple[str, Callable[[argparse.Namespace], Result], bool]]:
@@ -67,7 +56,4 @@ def run(options: argparse.Namespace, timed: Timed) -> list[Result]:
     if not results:
         words = "nothing to check: give --url with --model, --backend-url or --model-directory"
         results.append(Result("all", State.UNKNOWN, words))
-    if options.remember:
-        releases = verdict.activated(options.releases) if options.releases else {}
-        verdict.remember(options.remember, results, releases)
-    return results
+    return verdict.keep(options, results)
