@@ -119,10 +119,10 @@ def pace(times: Sequence[float], last: float, tokens: int, gap: Limits, rate: Li
     """Return the figures of a stream whose events with tokens came at `times`, the last token at `last`."""
     gaps = [later - earlier for earlier, later in pairwise(times)]
     figures = [
+        Figure("events_per_read", len(times) / reads(times), "", TOGETHER),  # first: it explains the others
         Figure("gap_p50", statistics.median(gaps), "s"),
         Figure("gap_p95", statistics.quantiles(gaps, n=20, method="inclusive")[-1], "s", *gap),
         Figure("gap_max", max(gaps), "s"),
-        Figure("events_per_read", len(times) / reads(times), "", TOGETHER),
     ]
     if last > times[0]:  # else all came at once, and events_per_read says so
         figures.append(Figure("tokens_per_second", (tokens - 1) / (last - times[0]), "", *rate))

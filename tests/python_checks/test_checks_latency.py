@@ -135,6 +135,11 @@ def test_a_buffering_proxy_is_named(size: int, state: State) -> None:
             assert hint in result.remedy
 
 
+def test_the_cause_comes_before_its_effects() -> None:
+    result = judged(streamed(bursts(8, 5)), gap=(0.1, 1))
+    assert [reason.split()[0] for reason in result.reason.split("; ")] == ["events_per_read", "gap_p95"]
+
+
 def test_a_stream_held_back_to_its_end() -> None:
     result = judged(streamed([3.0] * 30))
     assert result.state is State.WARNING and result.reason == "events_per_read is 30, limit 2"
