@@ -26,6 +26,7 @@ CHECKS = [
     "guard",
     "wait",
     "stop",
+    "canary",
     "all",
 ]
 

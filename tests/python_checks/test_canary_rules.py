@@ -1,0 +1,200 @@
+"""The canary's rules over all conditions, without a server: simulated hours, reboots, clocks that jump."""
+
+import itertools
+from dataclasses import replace
+
+import pytest
+
+from python_checks.canary import RULES, Verdict, judge
+from python_checks.liveness import Chat, Facts, Look
+from python_checks.manager import Unit
+from python_checks.metrics import Counters
+from python_checks.result import CheckError, State
+from python_checks.strikes import Memory
+
+START = 900.0
+OLD = Unit("running", "active running", 7, 70, 5000.0, True)
+YOUNG = Unit("running", "RUNNING", 7, 70, 100.0, False)  # as supervisord calls one that loads
+AGED = YOUNG._replace(age=901.0)
+LATE, FULL, FAILED, GONE = (Chat(kind, kind, 10.0) for kind in ("late", "full", "failed", "gone"))
+ANSWERED, REFUSED = Chat("answered", "answered", 0.2), Chat("refused", "HTTP 404", 0.2)
+ONE, TWO, NONE, BLIND = Look(Counters(1, 1, 1)), Look(Counters(2, 1, 1)), Look(), Look(blind="no counters")
+STILL, MOVES = (ONE, ONE), (ONE, TWO)
+KNOWN = Memory((7, 70), answered=True)
+HUNG = Facts(unit=OLD, chat=LATE, before=ONE, after=ONE)
+LOCK = {"deploy": "kim deploys"}
+
+
+def verdict(facts: Facts, memory: Memory = KNOWN, now: float = 1e6) -> Verdict:
+    return judge(facts, memory, now, START)
+
+
+@pytest.mark.parametrize(
+    ("unit", "chat", "looks", "memory", "condition"),
+    [
+        (OLD, ANSWERED, STILL, Memory(), "alive"),
+        (YOUNG, ANSWERED, STILL, Memory(), "alive"),
+        (OLD, ANSWERED, (BLIND, NONE), KNOWN, "alive"),
+        (OLD, REFUSED, STILL, KNOWN, "refused"),
+        (YOUNG, REFUSED, STILL, Memory(), "refused"),
+        (OLD, FAILED, MOVES, KNOWN, "refused"),
+        (OLD, FAILED, STILL, KNOWN, "dead"),
+        (OLD, FAILED, (BLIND, BLIND), KNOWN, "dead"),
+        (OLD, FULL, MOVES, KNOWN, "busy"),
+        (OLD, FULL, STILL, KNOWN, "dead"),
+        (OLD, GONE, (ONE, NONE), KNOWN, "dead"),
+        (OLD, GONE, (NONE, NONE), Memory(), "dead"),
+        (OLD, LATE, MOVES, KNOWN, "busy"),
+        (OLD, LATE, (NONE, ONE), KNOWN, "busy"),  # /metrics began to answer: it is not hung
+        (OLD, LATE, STILL, replace(KNOWN, strikes=1, counters=TWO.counters), "busy"),
+        (OLD, LATE, STILL, replace(KNOWN, strikes=1, counters=ONE.counters), "hung"),
+        (
+            OLD,
+            LATE,
+            STILL,
+            replace(KNOWN, process=(7, 71), counters=TWO.counters),
+            "hung",
+        ),  # another's counters
+        (OLD, LATE, (NONE, NONE), KNOWN, "hung"),
+        (OLD, LATE, (ONE, NONE), KNOWN, "hung"),
+        (
+            OLD._replace(age=1.0),
+            LATE,
+            STILL,
+            Memory(),
+            "hung",
+        ),  # systemd says running only of what has answered
+        (YOUNG, LATE, STILL, Memory(), "loading"),
+        (YOUNG, GONE, (NONE, NONE), Memory(), "loading"),
+        (YOUNG, FAILED, STILL, Memory(), "loading"),
+        (YOUNG, GONE, (NONE, NONE), replace(KNOWN, process=(6, 60)), "loading"),  # another one had answered
+        (YOUNG, LATE, STILL, KNOWN, "hung"),
+        (AGED, LATE, STILL, Memory(), "hung"),
+        (AGED, GONE, (NONE, NONE), Memory(), "dead"),
+        *(
+            (Unit(state), Chat(), (NONE, NONE), KNOWN, state)
+            for state in ("stopped", "failed", "starting", "stopping")
+        ),
+        (Unit("restarting"), Chat(), (NONE, NONE), KNOWN, "restarting"),
+    ],
+)
+def test_the_condition(
+    unit: Unit, chat: Chat, looks: tuple[Look, Look], memory: Memory, condition: str
+) -> None:
+    facts = Facts(unit=unit, chat=chat, before=looks[0], after=looks[1])
+    found = verdict(facts, memory)
+    assert found.condition == condition
+    assert found.memory.strikes == (memory.strikes + 1 if condition in ("hung", "dead") else 0)
+    assert not found.heal
+    # Two things go before all else.
+    assert verdict(facts._replace(maintenance="in maintenance", **LOCK), memory).condition == "maintenance"
+    assert verdict(facts._replace(**LOCK, deploy_age=7199.0), memory).condition == "deploying"
+    for age in (7201.0, -7201.0):
+        stale = verdict(facts._replace(**LOCK, deploy_age=age), memory)
+        assert stale.condition == condition and "left over from a deploy: kim deploys" in stale.reason
+        assert stale.state == max(found.state, State.WARNING)
+
+
+def test_states_are_as_told() -> None:
+    states = {name: state for name, (state, _) in RULES.items()}
+    assert {name for name, state in states.items() if state is State.OK} == {
+        "alive",
+        "maintenance",
+        "deploying",
+    }
+    assert {name for name, state in states.items() if state is State.CRITICAL} == {"refused", "failed"}
+    assert all(remedy for state, remedy in RULES.values() if state is not State.OK)
+
+
+@pytest.mark.parametrize("chat", [LATE, FULL])
+def test_without_counters_busy_and_hung_cannot_be_told(chat: Chat) -> None:
+    with pytest.raises(CheckError, match="busy or hung cannot be told: no counters") as caught:
+        verdict(Facts(unit=OLD, chat=chat, before=BLIND, after=BLIND))
+    assert caught.value.fault.state is State.UNKNOWN
+
+
+def test_only_the_third_strike_in_a_row_heals() -> None:
+    every = [
+        Facts(maintenance="m", unit=Unit("")),
+        HUNG._replace(**LOCK),
+        Facts(unit=Unit("stopped")),
+        Facts(unit=Unit("failed")),
+        Facts(unit=Unit("starting")),
+        Facts(unit=Unit("stopping")),
+        Facts(unit=OLD, chat=ANSWERED),
+        Facts(unit=OLD, chat=REFUSED),
+        Facts(unit=OLD, chat=LATE, before=ONE, after=TWO),
+        HUNG,
+        Facts(unit=OLD, chat=GONE),
+        HUNG._replace(unit=OLD._replace(pid=8)),
+    ]
+    struck = (HUNG, every[10])
+    for facts in itertools.product(every, repeat=4):
+        memory = KNOWN
+        for place, fact in enumerate(facts):
+            found = verdict(fact, memory)
+            row = facts[max(0, place - 2) : place + 1]
+            due = len(row) == 3 and (all(each in struck for each in row) or row == (every[11],) * 3)
+            assert bool(found.heal) is (due and not (place == 3 and memory.heals)), facts
+            memory = found.memory
+
+
+def hours(count: int, clock: list[float]) -> tuple[list[float], list[Verdict]]:
+    """Let a server hang at every run of `clock`; return when it was restarted, each time into a new process."""
+    memory, heals, found = KNOWN, [], []
+    for now in clock[:count]:
+        facts = HUNG._replace(unit=OLD._replace(pid=100 + len(heals)))
+        found.append(verdict(facts, memory, now))
+        memory = found[-1].memory
+        if found[-1].heal:
+            heals.append(now)
+    return heals, found
+
+
+def test_three_heals_and_then_none_for_days() -> None:
+    heals, found = hours(5000, [1e6 + 60 * minute for minute in range(5000)])
+    assert (
+        len(heals) == 3
+        and [each.heal for each in found if each.heal][-1] == "restarted, heal 3 of 3 in an hour"
+    )
+    assert all(each.reason.startswith("gave up, 3 restarts") and each.memory.gave_up for each in found[11:])
+    assert all(each.state is State.CRITICAL for each in found[11:])
+
+
+def test_heals_are_bounded_in_every_hour_also_when_each_one_helps_for_a_while() -> None:
+    memory, heals = KNOWN, []
+    for minute in range(3000):
+        now = 1e6 + minute * 60
+        facts = HUNG._replace(unit=OLD._replace(pid=100 + len(heals)))
+        found = verdict(facts._replace(chat=ANSWERED) if minute % 7 == 0 else facts, memory, now)
+        memory = found.memory
+        heals += [now] if found.heal else []
+    assert len(heals) > 50
+    assert all(later - earlier >= 3600 for earlier, later in zip(heals, heals[3:], strict=False))
+
+
+@pytest.mark.parametrize("jump", [-1e6, -3600.0, -1.0, float("inf")])
+def test_a_clock_that_goes_back_forbids_for_an_hour_and_not_for_ever(jump: float) -> None:
+    memory = replace(KNOWN, strikes=2, heals=(1e6 - jump, 1e6 - jump, 1e6 - jump))
+    if jump == float("inf"):
+        memory = replace(memory, heals=(jump, jump, jump))
+    first = verdict(HUNG, memory, 1e6)
+    assert not first.heal and first.memory.heals == (1e6,) * 3 and first.memory.gave_up
+    alive = verdict(Facts(unit=OLD, chat=ANSWERED), first.memory, 1e6 + 3590)
+    assert len(alive.memory.heals) == 3 and not alive.memory.gave_up
+    struck = replace(alive.memory, strikes=2)
+    assert not verdict(HUNG, struck, 1e6 + 3599).heal
+    assert verdict(HUNG, struck, 1e6 + 3600).heal == "restarted, heal 1 of 3 in an hour"
+
+
+def test_it_says_that_it_gave_up_until_a_chat_is_answered() -> None:
+    memory = replace(KNOWN, gave_up=True, strikes=2)
+    busy = verdict(Facts(unit=OLD, chat=LATE, before=ONE, after=TWO), memory)
+    assert "gave up" in busy.reason and busy.state is State.WARNING and busy.memory.gave_up
+    fresh = verdict(HUNG._replace(unit=OLD._replace(pid=8)), busy.memory)
+    assert fresh.reason.startswith("gave up") and fresh.state is State.CRITICAL and not fresh.heal
+    assert "gave up" not in verdict(Facts(unit=OLD, chat=ANSWERED), fresh.memory).reason
+    assert not verdict(Facts(unit=OLD, chat=ANSWERED), fresh.memory).memory.gave_up
+    assert not verdict(
+        Facts(maintenance="in maintenance"), fresh.memory
+    ).memory.gave_up  # a person has taken over

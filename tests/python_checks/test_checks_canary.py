@@ -1,0 +1,342 @@
+"""`canary` as a process beside a server that is a process: what it says, what it keeps, and when systemctl is asked to restart."""
+
+import fcntl
+import json
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.python_checks.canary_support import Canary, figures
+from tests.python_checks.support import ROOT, Server
+
+RESTART = "--no-block --job-mode=fail try-restart vllm"
+
+
+@pytest.fixture
+def canary(tmp_path: Path, free_port: int) -> Iterator[Canary]:
+    """Give a server that answers, which systemctl, a fake, shows as running."""
+    own = Canary(tmp_path, free_port)
+    yield own
+    own.end()
+
+
+@pytest.mark.parametrize(
+    ("mode", "code", "condition", "words", "strikes"),
+    [
+        ("answer", 0, "alive", "alive: answered in 0.", 0),
+        ("busy", 1, "busy", "within 1 s, while its engines work; 2 requests running, 1 waiting", 0),
+        ("full busy", 1, "busy", "busy: HTTP 503: so says full, while its engines work", 0),
+        ("refuse", 2, "refused", "refused: HTTP 404: so says refuse", 0),
+        ("page", 2, "refused", "refused: HTTP 200, but no chat completion: <h1>it works</h1>", 0),
+        ("fail busy", 2, "refused", "refused: HTTP 500: so says fail", 0),
+        ("hang", 1, "hung", "within 1 s, and its engines make no step", 1),
+        ("fail", 1, "dead", "dead: HTTP 500: so says fail", 1),
+        ("full", 1, "dead", "dead: HTTP 503: so says full", 1),
+        ("cut", 1, "dead", "dead: no connection to 127.0.0.1:", 1),
+    ],
+)
+def test_each_condition(
+    canary: Canary, mode: str, code: int, condition: str, words: str, strikes: int
+) -> None:
+    canary.mode(mode)
+    found, result = canary.run()
+    assert (found, result["evidence"]["condition"]) == (code, condition) and words in result["reason"], result
+    assert figures(result)["strikes"] == strikes == json.loads(canary.state.read_text())["strikes"]
+    assert ("strike 1 of 3" in result["reason"]) is bool(strikes)
+    assert bool(result["remedy"]) is (code > 0) and result["evidence"]["pid"] == canary.server.pid
+
+
+def test_the_counters_are_those_of_all_engines(canary: Canary) -> None:
+    canary.mode("hang")
+    counters = {"steps": 5 + 7, "prompt": 3, "generated": 4}
+    evidence = canary.run()[1]["evidence"]
+    assert evidence["counters"] == {"before": counters, "after": counters}
+    assert evidence["queue"] == "2 requests running, 1 waiting"
+
+
+def test_the_chat_is_tiny_and_figures_are_kept(canary: Canary, server: Server) -> None:
+    server.answers["/v1/chat/completions"] = (200, {"choices": [{"message": {"content": "x"}}]})
+    code, result = canary.run("--url", server.url, "--model", "m")
+    assert code == 0 and server.requests[0][0] == "/metrics"
+    path, body = server.requests[-1]
+    assert path == "/v1/chat/completions" and body["model"] == "m" and body["max_tokens"] <= 16
+    assert list(figures(result)) == ["strikes", "heals", "gave_up", "chat"]  # no counters, and yet alive
+
+
+def test_three_strikes_restart_it_three_times_an_hour_and_then_never(canary: Canary) -> None:
+    canary.mode("hang")
+    found = [canary.run() for _ in range(13)]
+    assert [code for code, _ in found] == [1, 1, 2] * 3 + [1, 1, 2, 2]
+    reasons = [result["reason"] for _, result in found]
+    for heal in (1, 2, 3):
+        assert reasons[heal * 3 - 1].endswith(f"strike 3 of 3: restarted, heal {heal} of 3 in an hour")
+    assert canary.restarts == [RESTART] * 3
+    for reason in reasons[11:]:
+        assert reason.startswith("gave up, 3 restarts in an hour did not help")
+    assert [figures(result)["gave_up"] for _, result in found] == [0] * 11 + [1, 1]
+    canary.mode("answer")
+    code, result = canary.run()
+    assert (code, figures(result)["gave_up"], figures(result)["heals"]) == (0, 0, 3)
+
+
+def test_an_answer_and_a_busy_server_end_the_strikes(canary: Canary) -> None:
+    for mode in ("answer", "busy", "refuse"):
+        strikes = []
+        for step in ("hang", "hang", mode, "hang", "hang"):
+            canary.mode(step)
+            strikes.append(figures(canary.run()[1])["strikes"])
+        assert strikes == [1, 2, 0, 1, 2], mode
+        canary.mode("answer")
+        canary.run()
+    assert canary.restarts == []
+
+
+def test_steps_slower_than_the_deadline_are_steps(canary: Canary, server: Server) -> None:
+    """Counters stand still during each chat, and have moved from one run to the next."""
+    runs = iter([100, 100, 101, 101, 102, 102, 103, 103, 104, 104])
+    names = ("num_requests_running", "num_requests_waiting", "prompt_tokens_total", "generation_tokens_total")
+
+    def metrics(_: object) -> tuple[int, str]:
+        lines = [f"vllm:iteration_tokens_total_count {next(runs)}.0", *(f"vllm:{name} 1.0" for name in names)]
+        return 200, "\n".join(lines) + "\n"
+
+    server.answers |= {"/metrics": metrics, "/v1/chat/completions": lambda _: (time.sleep(3), (200, {}))[1]}
+    conditions = [canary.run("--url", server.url)[1]["evidence"]["condition"] for _ in range(5)]
+    assert conditions == ["hung", "busy", "hung", "busy", "hung"] and canary.restarts == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL])
+def test_a_stopped_and_a_killed_process(canary: Canary, number: signal.Signals) -> None:
+    canary.server.send_signal(number)
+    if number is signal.SIGKILL:
+        canary.server.wait()
+        code, result = canary.run()
+        assert (code, result["evidence"]["condition"]) == (1, "restarting") and "has ended" in result[
+            "reason"
+        ]
+        canary.shown(pid=os.getpid())  # a main process that runs and does not listen
+        code, result = canary.run()
+        assert (code, result["evidence"]["condition"]) == (1, "dead") and "connection refused" in result[
+            "reason"
+        ]
+    else:
+        code, result = canary.run()
+        assert (code, result["evidence"]["condition"]) == (1, "hung")
+        assert "/metrics gives no answer either" in result["reason"]
+
+
+@pytest.mark.parametrize(
+    ("active", "sub", "code", "condition"),
+    [
+        ("inactive", "dead", 1, "stopped"),
+        ("failed", "failed", 2, "failed"),
+        ("activating", "start-post", 1, "starting"),
+        ("activating", "auto-restart", 1, "restarting"),
+        ("deactivating", "stop-sigterm", 1, "stopping"),
+    ],
+)
+def test_what_does_not_run_is_left_alone(
+    canary: Canary, active: str, sub: str, code: int, condition: str
+) -> None:
+    canary.mode("hang")
+    canary.run(), canary.run()
+    canary.shown(active, sub)
+    for _ in range(10 if condition == "stopped" else 4):
+        found, result = canary.run()
+        assert (found, result["evidence"]["condition"], figures(result)["strikes"]) == (code, condition, 0)
+    assert canary.restarts == []
+
+
+def test_another_process_starts_from_zero(canary: Canary) -> None:
+    canary.mode("hang")
+    assert [figures(canary.run()[1])["strikes"] for _ in range(2)] == [1, 2]
+    canary.end()
+    canary.server = canary.serve()
+    assert figures(canary.run()[1])["strikes"] == 1
+
+
+def test_only_the_process_that_was_judged_is_restarted(canary: Canary) -> None:
+    """The operator stops it between the verdict and the restart."""
+    canary.mode("hang")
+    canary.run(), canary.run()
+    shown = canary.directory / "shown"
+    stopped = f"sed -i s/=active/=inactive/ {shown}"
+    program = canary.directory / "systemctl"
+    program.write_text(program.read_text() + f"case $* in show*) {stopped} ;; esac\n")
+    code, result = canary.run()
+    assert code == 1 and "not restarted, for by now it is inactive" in result["reason"]
+    assert canary.restarts == [] and figures(result)["heals"] == 0
+    assert json.loads(canary.state.read_text())["heals"] == []
+
+
+def test_a_refused_restart_is_told_and_counted(canary: Canary) -> None:
+    canary.mode("hang")
+    canary.run(), canary.run()
+    program = canary.directory / "systemctl"
+    program.write_text(program.read_text() + "case $* in *try-restart*) echo Access denied; exit 1 ;; esac\n")
+    code, result = canary.run()
+    assert (
+        code == 2
+        and "strike 3 of 3: not restarted: systemd refuses a restart: Access denied" in result["reason"]
+    )
+    assert figures(result)["heals"] == 1
+
+
+def test_maintenance_is_ok_and_asks_nobody(canary: Canary) -> None:
+    canary.mode("hang")
+    canary.run(), canary.run()
+    calls = (canary.directory / "calls").read_text()
+    canary.maintenance.write_text(json.dumps({"since": time.time() - 7200, "by": "kim", "reason": "new GPU"}))
+    code, result = canary.run()
+    assert code == 0 and "(2 h), by kim: new GPU" in result["reason"] and figures(result)["strikes"] == 0
+    canary.maintenance.write_text("{broken")
+    code, result = canary.run()
+    assert (
+        code == 0 and result["reason"].startswith("in maintenance; ") and "does not tell" in result["reason"]
+    )
+    assert (canary.directory / "calls").read_text() == calls
+    canary.maintenance.unlink()
+    assert figures(canary.run()[1])["strikes"] == 1
+
+
+def test_a_deploy_is_left_in_peace_but_not_for_ever(canary: Canary) -> None:
+    canary.mode("hang")
+    canary.lock.write_text(json.dumps({"user": "kim", "host": "desk", "pid": 1}))
+    code, result = canary.run()
+    assert (code, result["evidence"]["condition"], figures(result)["strikes"]) == (0, "deploying", 0)
+    assert "kim@desk deploys, for 0 s" in result["reason"]
+    for age in (-3, 3):
+        os.utime(canary.lock, (time.time() - age * 3600,) * 2)
+        code, result = canary.run()
+        assert (code, result["evidence"]["condition"]) == (1, "hung")
+        assert "left over from a deploy: kim@desk" in result["reason"]
+    canary.mode("answer")
+    code, result = canary.run()
+    assert (code, result["evidence"]["condition"]) == (1, "alive") and "deploy_lock_break=true" in result[
+        "remedy"
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", "nonsense", '{"process": [1, 2]}', "\0\0\0", '{"process": "ab"}']
+)
+def test_a_state_that_is_none_is_unknown(canary: Canary, text: str) -> None:
+    canary.state.write_text(text)
+    code, result = canary.run()
+    assert code == 3 and f"{canary.state} is no state of the canary" in result["reason"]
+    assert "remove it" in result["remedy"] and canary.state.read_text() == text
+
+
+def test_a_state_that_cannot_be_read_is_unknown(canary: Canary) -> None:
+    canary.state.mkdir()
+    code, result = canary.run()
+    assert code == 3 and "state cannot be read" in result["reason"]
+
+
+@pytest.mark.parametrize("directory", ["/proc", "/no/such/directory"])
+def test_a_directory_that_takes_no_file_is_unknown(canary: Canary, directory: str) -> None:
+    code, result = canary.run(
+        "--state", f"{directory}/state.json"
+    )  # nobody, not even root, makes files in /proc
+    assert code == 3 and "no lock for the canary's state" in result["reason"]
+
+
+def test_a_heal_that_cannot_be_put_on_record_is_not_made(canary: Canary) -> None:
+    canary.mode("hang")
+    canary.run(), canary.run()
+    before = canary.state.read_text()
+
+    def full() -> None:  # no file may grow, as on a full disk
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+
+    for mode in ("hang", "answer"):
+        canary.mode(mode)
+        code, result = canary.run(preexec_fn=full)
+        assert code == 3 and "state cannot be written" in result["reason"]
+    assert canary.state.read_text() == before and canary.restarts == []
+    assert sorted(path.name for path in canary.directory.glob(".*")) == [".state.json.lock"]
+    canary.mode("hang")
+    assert "heal 1 of 3" in canary.run()[1]["reason"] and canary.restarts == [RESTART]
+
+
+def test_two_canaries_do_not_heal_at_once(canary: Canary) -> None:
+    canary.run()
+    with (canary.directory / ".state.json.lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        code, result = canary.run()
+    assert code == 3 and "another canary is at work" in result["reason"]
+
+
+@pytest.mark.parametrize(
+    "shown", ["", "LoadState=not-found\nActiveState=inactive\n", "LoadState=loaded\nActiveState=odd\n"]
+)
+def test_a_manager_that_does_not_tell_is_unknown(canary: Canary, shown: str) -> None:
+    (canary.directory / "shown").write_text(shown)
+    code, result = canary.run()
+    assert code == 3 and "systemd does not tell how vllm is" in result["reason"] and not canary.state.exists()
+
+
+def test_without_a_manager_it_is_unknown(canary: Canary) -> None:
+    code, result = canary.run("--manager", "supervisor", "--supervisorctl", "/no/such/program")
+    assert code == 3 and "No such file" in result["reason"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--url", "http://no-such-host.invalid"], "no connection to no-such-host.invalid"),
+        (["--timeout", "1"], "busy or hung cannot be told: /metrics says 200 and tells no counters"),
+    ],
+)
+def test_what_proves_nothing_is_unknown(canary: Canary, options: list[str], words: str) -> None:
+    canary.mode("blind")
+    for _ in range(4):
+        code, result = canary.run(*options)
+        assert code == 3 and words in result["reason"] and canary.restarts == []
+
+
+def test_its_words_are_in_the_status_of_its_unit(canary: Canary, tmp_path: Path) -> None:
+    canary.mode("hang")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+        channel.bind(str(tmp_path / "notify"))
+        os.environ["NOTIFY_SOCKET"] = str(tmp_path / "notify")
+        try:
+            canary.run()
+        finally:
+            del os.environ["NOTIFY_SOCKET"]
+        assert channel.recv(4096).decode().startswith("STATUS=hung: no answer from ")
+
+
+def test_a_run_costs_little(canary: Canary) -> None:
+    """0.3 s of CPU are what a host spends on it every minute at most; the fake of systemctl takes next to nothing."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    runs = 3
+    for _ in range(runs):
+        assert canary.run()[0] == 0
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    assert spent / runs < 0.3
+    code = f"import sys; from python_checks import cli; cli.main({canary.arguments()!r});"
+    code += "print([name for name in ('requests', 'rich', 'jsonschema', 'python_checks.checks.doctor') if name in sys.modules])"
+    environment = os.environ | {
+        "PATH": f"{canary.directory}:{os.environ['PATH']}",
+        "FAKE": str(canary.directory),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
