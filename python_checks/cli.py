@@ -26,12 +26,15 @@ CHECKS = {
     "guard": "guard",
     "wait": "wait",
     "idle": "idle",
+    "latency": "latency",
     "stop": "stop",
     "status": "status",
     "doctor": "doctor",
     "canary": "canary",
+    "conformance": "conformance",
     "all": "all",
 }
+SEVERAL = ("conformance", "all")  # these return a result for each of their cases
 EPILOG = """\
 exit codes: 0 ok, 1 warning, 2 critical, 3 unknown (also: wrong usage, interrupted)
 options from a file, one per line:  python -m python_checks all @/path/args
@@ -106,8 +109,8 @@ def _run(arguments: Sequence[str] | None) -> list[Result]:
     module = load(options.check)
     for library in module.NEEDS:  # loaded now, so that a check's time is its own
         importlib.import_module(library)
-    together = options.check == "all"
-    results = module.run(options, timed) if together else [timed(options.check, module.run, options)]
+    several = options.check in SEVERAL
+    results = module.run(options, timed) if several else [timed(options.check, module.run, options)]
     report.FORMATS[options.format](results, sys.stdout)
     sys.stdout.flush()
     if options.textfile:

@@ -8,6 +8,7 @@ from python_checks.openai import refuse
 from python_checks.result import CheckError, Fault, shorten
 
 PATH = "/v1/responses"
+NO_CALL = "see the server's log for this request; vLLM parses gpt-oss's calls here without any flag"
 
 
 def calls(reply: Reply) -> tuple[list[dict[str, Any]], list[Fault]]:
@@ -31,7 +32,9 @@ def calls(reply: Reply) -> tuple[list[dict[str, Any]], list[Fault]]:
     faults = []
     if data.get("status") != "completed":
         why = shorten(str(data.get("incomplete_details") or data.get("error")))
-        faults.append(Fault(f"status is {data.get('status')}, wanted completed: {why}", "see the server's log"))
+        faults.append(
+            Fault(f"status is {data.get('status')}, wanted completed: {why}", "see the server's log")
+        )
     for token in filter(None, map(leak, _texts(items))):
         faults.append(Fault(f"Harmony token {token} leaks into the output", REMEDY))
     return found, faults

@@ -1,0 +1,69 @@
+"""Tool calls in every way that a client may ask for one: choices, streams, both APIs, limits, refusals, langchain, the backend."""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+
+from python_checks import limits, verdict
+from python_checks import options as opt
+from python_checks.cases import Cases, Outcome
+from python_checks.checks import chat
+from python_checks.http import fetch
+from python_checks.openai import refuse
+from python_checks.result import Result, State, conclude
+
+NEEDS: tuple[str, ...] = ("requests", "jsonschema")
+
+TIMEOUT = 120.0
+DEADLINE = 900.0  # of all cases; a large model reasons some seconds in each
+Timed = Callable[[str, Callable[[argparse.Namespace], Result], argparse.Namespace], Result]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this check."""
+    opt.add_url(parser)
+    opt.add_model(parser)
+    opt.add_backend_url(parser, default=None)
+    opt.add_langchain(parser)
+    opt.add_remember(parser)
+    opt.add_unused(parser, "--model-directory")
+    opt.add_timeout(parser, TIMEOUT)
+    opt.add_deadline(parser, DEADLINE, "matrix")
+
+
+def run(options: argparse.Namespace, timed: Timed) -> list[Result]:
+    """Run every case, with progress on standard error; none when the server does not even tell its version."""
+    if options.remember:
+        verdict.forget(options.remember)
+    start = time.monotonic()
+    results = [timed("server", server, options)]
+    served = limits.version(results[0].evidence.get("version"))
+    cases = Cases(options.url, options.model, options.timeout, options.langchain_python)
+    plan = cases.plan()
+    for number, (name, case) in enumerate(plan.items(), 1):
+        left = start + options.deadline - time.monotonic()
+        if results[0].state is not State.OK or left <= 0:
+            why = "server failed" if left > 0 else f"the deadline of {options.deadline:g} s has passed"
+            results.append(Result(name, State.UNKNOWN, f"not run, {why}"))
+            continue
+        print(f"{name} ({number} of {len(plan)})", file=sys.stderr, flush=True)
+        cases.timeout = min(options.timeout, left)
+        results.append(timed(name, lambda _, name=name, case=case: judge(name, case(), served), options))
+    if options.backend_url:
+        results.append(timed("backend", chat.run, options))
+    return verdict.keep(options, results)
+
+
+def server(options: argparse.Namespace) -> Result:
+    """Ask for the version, by which known limits are told."""
+    reply = fetch("GET", f"{options.url}/version", options.timeout)
+    refuse(reply)
+    version = reply.data.get("version") if isinstance(reply.data, dict) else None
+    return conclude("server", [], f"vLLM {version}", {"version": version})
+
+
+def judge(name: str, outcome: Outcome, served: tuple[int, ...]) -> Result:
+    """Make a result of what a case found; known limits of the version `served` are warnings."""
+    faults, words = outcome
+    return conclude(name, limits.soften(name, faults, served), words)

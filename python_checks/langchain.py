@@ -1,0 +1,65 @@
+"""The tool call through langchain_openai, as the backend's own Python has it: run the client, and judge what it made of the replies."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from python_checks import command, weather
+from python_checks.calls import judge_calls
+from python_checks.harmony import REMEDY, leak
+from python_checks.result import CheckError, Fault, State, shorten
+
+CLIENT = Path(__file__).with_name("langchain_client.py")
+CLIENT_REMEDY = (
+    "curl gets the call and langchain_openai drops it: compare its version with that of locks/backend.txt"
+)
+
+
+def ask(python: str, url: str, model: str, timeout: float) -> dict[str, Any]:
+    """Return what langchain_openai of the interpreter `python` made of a plain and of a streamed reply.
+
+    Raises:
+        CheckError: it could not be run, or the client raised an exception, which is quoted.
+    """
+    given = json.dumps({"tool": weather.TOOL, "prompt": weather.PROMPT})
+    try:
+        output = command.run([python, "-I", str(CLIENT), url, model, f"{timeout:g}", given], 3 * timeout)
+    except (OSError, TimeoutError) as error:
+        raise CheckError(
+            Fault(f"{python} cannot be run: {error}", "is it the backend's Python?", State.UNKNOWN)
+        ) from error
+    last = (output.text.strip().splitlines() or [""])[-1]
+    try:
+        document: dict[str, Any] = json.loads(last)
+        return {way: document[way] for way in ("invoke", "stream")}
+    except (ValueError, KeyError, TypeError) as error:
+        state = State.UNKNOWN if "No module named" in last else State.CRITICAL
+        words = f"langchain_openai failed: {shorten(last, 200) or f'exit code {output.code}'}"
+        raise CheckError(
+            Fault(words, "run the tool-call check; is langchain_openai installed there?", state)
+        ) from error
+
+
+def judge(document: dict[str, Any], tools: Sequence[dict[str, Any]]) -> list[Fault]:
+    """Return every broken point of what the client made of both replies."""
+    return [
+        Fault(f"{way}: {fault.reason}", fault.remedy, fault.state)
+        for way, message in document.items()
+        for fault in _judge(message, tools)
+    ]
+
+
+def _judge(message: dict[str, Any], tools: Sequence[dict[str, Any]]) -> list[Fault]:
+    calls = [
+        {"id": call["id"], "function": {"name": call["name"], "arguments": json.dumps(call["args"])}}
+        for call in message["tool_calls"]
+    ]
+    faults = judge_calls(calls, tools)
+    for call in message["invalid_tool_calls"]:
+        faults.append(Fault(f"the client calls it invalid: {shorten(str(call))}", CLIENT_REMEDY))
+    if not calls and not message["invalid_tool_calls"]:
+        faults.append(Fault(f"no tool call (finish_reason {message['finish_reason']})", CLIENT_REMEDY))
+    if token := leak(message["content"]):
+        faults.append(Fault(f"Harmony token {token} leaks into content", REMEDY))
+    return faults

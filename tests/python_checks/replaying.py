@@ -1,0 +1,62 @@
+"""A server that answers the conformance matrix with what a real vLLM answered to the very same requests (record.py)."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from tests.python_checks.support import RECORDED
+
+Exchange = dict[str, Any]
+
+
+def recorded(name: str) -> list[Exchange]:
+    """Return the exchanges of a recording."""
+    exchanges: list[Exchange] = json.loads((RECORDED / f"{name}.json").read_text(encoding="utf-8"))
+    return exchanges
+
+
+def changed(exchanges: list[Exchange], case: str, old: str, new: str) -> list[Exchange]:
+    """Return the exchanges with `old` in the replies of a case replaced, which must be there."""
+    assert any(old in each["text"] for each in exchanges if each["case"] == case), (case, old)
+    return [
+        each | {"text": each["text"].replace(old, new)} if each["case"] == case else each
+        for each in exchanges
+    ]
+
+
+@contextmanager
+def replay(exchanges: list[Exchange]) -> Iterator[str]:
+    """Serve the exchanges on a free port; yield its URL. A request that was not recorded gets 418."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def _answer(self) -> None:
+            raw = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            request = (self.path, json.loads(raw) if raw else None)
+            found = [each for each in exchanges if (each["path"], each["body"]) == request]
+            reply = (
+                found[0]
+                if found
+                else {"status": 418, "kind": "text/plain", "text": f"not recorded: {request}"}
+            )
+            body = reply["text"].encode()
+            self.send_response(reply["status"])
+            self.send_header("Content-Type", reply["kind"])
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_POST = _answer  # noqa: N815  (names of http.server)
+
+        def log_message(self, *_: object) -> None:
+            """Stay silent."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
