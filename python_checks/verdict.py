@@ -57,8 +57,7 @@ def keep(options: Namespace, results: list[Result]) -> list[Result]:
     try:
         if options.history:
             history.record(options.history, results, releases, time.time())
-        if options.remember:
-            remember(options.remember, results, releases)
+        remember(options.remember, results, releases)
     except (OSError, sqlite3.Error) as error:
         remedy = "make room on its disk; a history that is no SQLite file is begun anew once it is removed"
         return [*results, Result("keep", State.UNKNOWN, f"the verdict is not kept: {error}", remedy)]

@@ -52,7 +52,7 @@ def run(options: argparse.Namespace, timed: Timed) -> list[Result]:
         results.append(timed(name, lambda _, name=name, case=case: judge(name, case(), served), options))
     if options.backend_url:
         results.append(timed("backend", chat.run, options))
-    return verdict.keep(options, results)
+    return results
 
 
 def server(options: argparse.Namespace) -> Result:

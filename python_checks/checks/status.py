@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from python_checks import last_words, metrics, services, surroundings, verdict
+from python_checks import last_words, metrics, services, surroundings, verdict, watching
 from python_checks.condition import condition
 from python_checks.http import fetch
 from python_checks.last_words import LastWords
@@ -30,6 +30,7 @@ class Seen:
     queue: Queue | None
     gpus: list[Line]
     verdict: Verdict | None
+    watch: list[Line]
     disks: list[surroundings.Disk]
     now: float
 
@@ -38,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this check."""
     services.add_facts(parser)
     parser.add_argument("--verdict", type=Path, metavar="FILE", help="what the check all remembered there")
+    parser.add_argument("--watch", type=Path, metavar="DIR", help="what the canary and the deep probe keep")
     parser.add_argument("--home", type=Path, metavar="DIR", help="where everything of ours lies: its disk")
     parser.add_argument(
         "--title", default="status", help="opens the screen, e.g. the host's name (%(default)s)"
@@ -71,6 +73,7 @@ def gather(options: argparse.Namespace) -> Seen:
         queue,
         surroundings.gpus() if "vllm" in known else [],
         verdict.recall(options.verdict) if options.verdict else None,
+        watching.lines(options.watch, time.time()) if options.watch else [],
         surroundings.disks(paths),
         time.time(),
     )
@@ -79,7 +82,12 @@ def gather(options: argparse.Namespace) -> Seen:
 def judge(seen: Seen, title: str) -> Result:
     """Make the screen; the first line says the worst."""
     lines = [line for name in seen.services for line in service_lines(name, seen)]
-    lines += [*seen.gpus, probes(seen), *(Line("disk", str(disk), disk.state) for disk in seen.disks)]
+    lines += [
+        *seen.gpus,
+        probes(seen),
+        *seen.watch,
+        *(Line("disk", str(disk), disk.state) for disk in seen.disks),
+    ]
     bad = [line for line in lines if line.state is not State.OK]
     state = worst([line.state for line in lines])
     first = [line for line in bad if line.state is state]

@@ -1,6 +1,7 @@
 """`all`: every check at once, against a server that answers each of them."""
 
 import json
+from pathlib import Path
 
 from tests.python_checks.support import Healthy, Probe
 
@@ -41,3 +42,18 @@ def test_what_needs_a_dead_server_is_not_run(probe: Probe, healthy: Healthy) -> 
     assert done.returncode == 2
     assert done.stdout.count("not run, health failed") == 4 and done.stdout.count("unknown") == 4
     assert [path for path, _ in server.requests] == ["/health"]
+
+
+def test_a_verdict_that_cannot_be_kept_is_shown_and_is_not_ok(
+    probe: Probe, healthy: Healthy, tmp_path: Path
+) -> None:
+    _, options = healthy
+    (tmp_path / "history").write_text("no database " * 100)
+    for option in (
+        ["--remember", str(tmp_path / "missing/verdict.json")],
+        ["--remember", str(tmp_path / "verdict.json"), "--history", str(tmp_path / "history")],
+    ):
+        done = probe(*options, *option)
+        assert done.returncode == 3 and done.stdout.count(" OK: ") == 6
+        assert "keep UNKNOWN: the verdict is not kept: " in done.stdout and "remedy: make room" in done.stdout
+    assert not (tmp_path / "verdict.json").exists()

@@ -35,6 +35,7 @@ def seen(name: str, *, answers: bool = True, age: float = 60.0, **changes: Any) 
         "queue": Queue(2, 1) if answers else None,
         "gpus": [Line("GPUs", "no GPU")],
         "verdict": Verdict(now - 30, State.OK, {}, [Result("health", State.OK, "/health says 200")]),
+        "watch": [],
         "disks": [surroundings.Disk(("/opt/vllm",), 50 * GIB, 100 * GIB)],
         "now": now,
     }
