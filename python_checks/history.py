@@ -36,7 +36,9 @@ def record(path: Path, results: Sequence[Result], releases: dict[str, str], now:
     with closing(sqlite3.connect(path, timeout=_WAIT)) as base, base:
         base.execute(_TABLE)
         base.execute("INSERT INTO runs (time, state, releases, faults) VALUES (?, ?, ?, ?)", row)
-        base.execute("DELETE FROM runs WHERE id NOT IN (SELECT id FROM runs ORDER BY id DESC LIMIT ?)", (KEPT,))
+        base.execute(
+            "DELETE FROM runs WHERE id NOT IN (SELECT id FROM runs ORDER BY id DESC LIMIT ?)", (KEPT,)
+        )
 
 
 def recent(path: Path, number: int) -> list[Run]:

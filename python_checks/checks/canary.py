@@ -23,6 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     opt.add_url(parser)
     opt.add_model(parser)
     opt.add_timeout(parser, TIMEOUT)
+    opt.add_remember(parser)
+    opt.add_unused(parser, "--model-directory")
     parser.add_argument(
         "--manager", choices=("systemd", "supervisor"), default="systemd", help="of the service (%(default)s)"
     )

@@ -13,25 +13,7 @@ from python_checks.checks import health
 from python_checks.result import Result
 from tests.python_checks.support import ROOT, Probe, Server
 
-CHECKS = [
-    "health",
-    "models",
-    "completion",
-    "tool-call",
-    "chat",
-    "model-files",
-    "port",
-    "gpu",
-    "config",
-    "guard",
-    "wait",
-    "stop",
-    "canary",
-    "all",
-]
-
-
-@pytest.mark.parametrize("name", CHECKS)
+@pytest.mark.parametrize("name", cli.CHECKS)
 def test_every_check_has_a_help(probe: Probe, name: str) -> None:
     done = probe(name, "--help")
     assert done.returncode == 0 and "usage: python -m python_checks " + name in done.stdout
