@@ -80,9 +80,12 @@ def by_nft(text: str, service: Service) -> Wall | None:
     if not document:
         return None
     family = "ip6" if ":" in service.host and service.host not in WILDCARDS else "ip"
-    chain = nft.Walk(document, service.port, family).closed_by()
+    try:
+        chain = nft.Walk(document, service.port, family).closed_by()
+    except (AttributeError, LookupError, TypeError, ValueError):  # another version's grammar
+        return None
     words = f"nft list ruleset: chain {chain} drops a new connection to port {service.port}"
-    remedy = f"let in who may use it: sudo nft insert rule {chain} ip saddr ADDRESS tcp dport {service.port} accept"
+    remedy = f"let in who may use it: sudo nft insert rule {chain} {family} saddr ADDRESS tcp dport {service.port} accept"
     return Wall(words, f"{remedy}; and keep it in /etc/nftables.conf") if chain else None
 
 
@@ -97,6 +100,6 @@ def _ask(name: str, *arguments: str) -> str:
     program = shutil.which(name, path=f"{os.environ.get('PATH', '')}:{SBIN}")
     try:
         done = command.run((program, *arguments), TIMEOUT) if program else None
-    except (OSError, TimeoutError):
+    except OSError:
         return ""
-    return done.text if done and done.code == 0 else ""
+    return done.text if done else ""

@@ -7,6 +7,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from python_checks.nft_match import Connection, is_port
+
 Rule = list[dict[str, Any]]
 Key = tuple[str, str, str]  # family, table, name
 DROPS, PASSES = "drop", "accept"
@@ -27,7 +29,7 @@ class Walk:
         self.bases: list[dict[str, Any]] = []
         self.rules: dict[Key, list[Rule]] = {}
         self.sets: dict[Key, Any] = {}
-        self.table: tuple[str, str] = ("", "")
+        self.table, self.connection = ("", ""), Connection(port, family, {})
         self.doubt = False  # something that is not understood may have let it in
         for kind, facts in (entry for each in json.loads(text)["nftables"] for entry in each.items()):
             key = (
@@ -46,6 +48,8 @@ class Walk:
         """Return the chain that keeps the connection out, empty when none surely does."""
         for base in sorted(self.bases, key=lambda facts: int(facts["prio"])):
             self.table, self.doubt = (base["family"], base["table"]), False
+            sets = {key[2]: elements for key, elements in self.sets.items() if key[:2] == self.table}
+            self.connection = Connection(self.port, self.family, sets)
             end = self._lead(base["name"], True)
             if end == DROPS or (not end and base.get("policy") == DROPS and not self.doubt):
                 return f"{base['family']} {base['table']} {base['name']}"
@@ -61,8 +65,9 @@ class Walk:
                 return end
             elif end.startswith(("jump ", "goto ")):
                 inner = self._lead(end[5:], certain)
-                if inner or (certain and end.startswith("goto ")):
+                if inner:
                     return inner
+                sure = sure and end.startswith("jump ")  # from there it does not come back
             elif end == "return":
                 if certain:
                     return ""
@@ -75,61 +80,27 @@ class Walk:
         for statement in rule:
             kind, facts = next(iter(statement.items()))
             if kind == "match":
-                fits = self._fits(facts)
+                fits = self.connection.fits(facts)
                 if fits is False:
                     break
                 sure = sure and bool(fits)
-                named = named or _is_port(facts["left"])
+                named = named or is_port(facts["left"])
             elif kind in ("accept", "return"):
                 return sure, named, kind
-            elif kind in ("drop", "reject") or (kind == "xt" and facts.get("name") in ("DROP", "REJECT")):
+            elif kind in ("drop", "reject"):
                 return sure, named, DROPS
+            elif kind == "xt":  # of iptables; older versions of nft do not even tell its name
+                known = facts or {}
+                if known.get("name") in ("DROP", "REJECT"):
+                    return sure, named, DROPS
+                sure = sure and known.get("type") == "target"
             elif kind in ("jump", "goto"):
                 return sure, named, f"{kind} {facts['target']}"
-            elif kind == "vmap":  # a map that is kept elsewhere
+            elif kind in ("vmap", "queue"):  # a map that is kept elsewhere, a program that decides
                 return False, named, "unknown"
-            elif kind == "limit" or (kind == "xt" and facts.get("type") == "match"):
+            elif kind == "limit":
                 sure = False
         return False, False, ""
-
-    def _fits(self, match: dict[str, Any]) -> bool | None:
-        """Tell whether the connection fits a match; None when that depends on more than we know."""
-        kind, left = next(iter(match["left"].items())) if isinstance(match["left"], dict) else ("", {})
-        right = match["right"]
-        if _is_port(match["left"]):
-            found = self._holds(right, self.port)
-        elif kind == "payload" and left.get("protocol") in ("udp", "icmp", "icmpv6", "sctp", "dccp"):
-            return False
-        elif kind == "meta" and left["key"] in ("iif", "iifname"):
-            found = False if right == "lo" else None
-        elif (kind, left.get("key")) == ("meta", "l4proto") or left.get("field") in ("protocol", "nexthdr"):
-            found = self._holds(right, "tcp")
-        elif (kind, left.get("key")) == ("meta", "nfproto"):
-            found = self._holds(right, "ipv4" if self.family == "ip" else "ipv6")
-        elif (kind, left.get("key")) == ("ct", "state"):
-            found = self._holds(right, "new")
-        else:
-            return None
-        return found if found is None or match["op"] != "!=" else not found
-
-    def _holds(self, right: Any, value: object) -> bool | None:
-        """Tell whether a value is, or is among, what stands on the right."""
-        if isinstance(right, str) and right.startswith("@"):
-            right = self.sets.get((*self.table, right[1:]))
-        if isinstance(right, dict) and "set" in right:
-            right = right["set"]
-        if isinstance(right, list):
-            answers = [self._holds(each, value) for each in right]
-            return True if True in answers else None if None in answers else False
-        if isinstance(right, dict) and "range" in right and isinstance(value, int):
-            low, high = right["range"]
-            return bool(low <= value <= high)
-        return right == value if isinstance(right, str | int) else None
-
-
-def _is_port(left: Any) -> bool:
-    payload = left.get("payload", {}) if isinstance(left, dict) else {}
-    return payload.get("protocol") in ("tcp", "th") and payload.get("field") == "dport"
 
 
 def _expanded(rule: Rule) -> Iterator[Rule]:

@@ -35,6 +35,22 @@ def test_ports_that_nobody_reaches(port: int) -> None:
     assert closed("nft_allow", port) == "inet filter input"
 
 
+@pytest.mark.parametrize("port", [22, 8000, 8400, 8500, 8300])  # 8300: for one address
+def test_zones_as_of_firewalld_that_let_a_port_in(port: int) -> None:
+    assert closed("nft_zones", port) == ""
+
+
+@pytest.mark.parametrize("port", [8001, 8080, 8600])
+def test_zones_as_of_firewalld_that_do_not(port: int) -> None:
+    assert closed("nft_zones", port) == "inet firewalld filter_INPUT"
+
+
+def test_what_goes_to_another_chain_does_not_come_back() -> None:
+    """8001 does so only by one interface."""
+    assert [closed("nft_goto", port) for port in (22, 8000, 8001)] == [""] * 3
+    assert closed("nft_goto", 8002) == "inet t input"
+
+
 def test_a_rule_that_drops_the_port_itself() -> None:
     assert closed("nft_drop", 8000) == "ip filter input"
     assert closed("nft_drop", 22) == ""
@@ -45,6 +61,17 @@ def test_what_iptables_hides_closes_nothing_but_the_port_that_a_rule_names() -> 
     assert closed("iptables", 8000) == "ip filter INPUT"
     assert closed("iptables", 9000) == ""  # its multiport may let it in: nft tells no more
     assert closed("ufw_deny", 8000) == ""
+
+
+def test_a_grammar_that_is_not_known_closes_nothing() -> None:
+    text = recorded("nft_drop.json")
+    unnamed = recorded("iptables.json").replace(
+        '{"type": "match", "name": "conntrack"}', "null"
+    )  # nft 1.0.2 and older
+    assert unnamed != recorded("iptables.json")
+    assert firewall.by_nft(unnamed, EVERYBODY) and firewall.by_nft(text, EVERYBODY)
+    for strange in (text[:300], text.replace('"prio": 0, ', ""), text.replace('{"drop": null}', "3")):
+        assert firewall.by_nft(strange, EVERYBODY) is None
 
 
 def test_a_map_of_verdicts_that_is_kept_elsewhere_closes_nothing() -> None:
@@ -82,6 +109,8 @@ def test_ufw_that_says_nothing_closes_nothing() -> None:
         assert firewall.by_ufw(text, 8000) is None
     other = recorded("ufw_deny.txt").replace("deny (incoming)", "allow (incoming)")
     assert firewall.by_ufw(other, 8000) is None
+    some = other.replace("ALLOW IN    10.0.0.0/8", "DENY IN     10.0.0.0/8")
+    assert some != other and firewall.by_ufw(some, 8001) is None
     named = recorded("ufw_deny.txt").replace(
         "22/tcp  ", "10.0.0.9 8000/tcp ", 1
     )  # of one address of the host
