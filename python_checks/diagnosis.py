@@ -76,7 +76,11 @@ def of_checks(signs: Signs, explained: set[str], other_name: bool) -> Iterator[F
 
 def well(signs: Signs) -> list[str]:
     """Return what was found in order."""
-    names = [name for name in signs.services if signs.condition(name).state is State.OK]
+    names = [
+        name
+        for name in signs.services
+        if signs.condition(name).state is State.OK and not signs.stuck.get(name)
+    ]
     names = [_address(name, signs) for name in names]
     names += [result.check for result in signs.results if result.state is State.OK]
     names += ["disk"] if all(disk.state is State.OK for disk in signs.disks) else []

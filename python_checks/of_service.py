@@ -12,6 +12,9 @@ from python_checks.signs import Signs
 DEPLOY = "deploy: ansible-playbook deploy.yml"
 ON_PURPOSE = "somebody stopped it (drain.yml, an operator)"
 HANGS = "it hangs: no process ended, yet it gives no answer"
+KILLS = (
+    "wait: its manager kills what outlives its time; what outlives that hangs in the driver: reboot the host"
+)
 DEAF = "none of its processes listens at port {}"
 
 
@@ -46,7 +49,9 @@ def judge(name: str, signs: Signs) -> Iterator[Finding]:
         deaf = "refused" in how.words and not signs.bound.get(name)
         cause = DEAF.format(service.port) if deaf else HANGS if "no answer" in how.words else log.cause
         yield Finding(how.state, f"{name} {how.words}", last, cause, service.restart)
-    elif how.loads or service.state == "stopping":
+    elif service.state == "stopping":
+        yield Finding(how.state, f"{name} is {how.words}", last, "", KILLS)
+    elif how.loads:
         yield from slow_start.judge(service, how, log, signs.now)
     elif service.restarts:
         words = f"{name} runs now, but was restarted by its manager: {how.words}"

@@ -19,7 +19,7 @@ AGAIN = "it was started again, since the process before ended: {}"
 
 
 def judge(service: Service, how: Condition, log: LastWords, now: float) -> Iterator[Finding]:
-    """Make a finding of a start, or of a stop under way."""
+    """Make a finding of a start under way."""
     evidence = "; ".join(
         filter(None, (progress(log), written(service, log, now), log.last and f"last: {log.last}"))
     )

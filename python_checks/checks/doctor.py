@@ -24,18 +24,20 @@ def run(options: argparse.Namespace) -> Result:
     """Look at everything, then judge."""
     seen = status.gather(options)
     known, vllm = seen.services, seen.services.get("vllm", Service("vllm"))
+    held = stuck.all_of(known)
+    hangs = {name: "it hangs" for name, found in held.items() if any(each.state != "D" for each in found)}
     signs = Signs(
         services=known,
         refused=seen.refused,
         logs=seen.logs,
         disks=seen.disks,
-        results=examine.checks(options, known, seen.refused),
+        results=examine.checks(options, known, {**seen.refused, **hangs}),
         lacks=examine.missing_compiler(vllm) if vllm.command else [],
         strangers=examine.strangers(known) if "vllm" in known else [],
         bound={name: examine.bound(service) for name, service in known.items() if service.pid},
         walls=firewall.walls(known),
         places={name: places.places(service, options.home) for name, service in known.items()},
-        stuck=stuck.all_of(known),
+        stuck=held,
         command=engine_facts.command(vllm),
         version=engine_facts.version(vllm, seen.refused.get("vllm", "")),
         environment=places.environment(vllm.pid) if vllm.pid else {},

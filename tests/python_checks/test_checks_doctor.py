@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -152,6 +153,13 @@ def test_a_model_that_is_served_under_another_name() -> None:
         found[0].evidence == "/v1/models names gpt-oss-20b; vLLM's command: --served-model-name gpt-oss-120b"
     )
     assert "404" in found[0].cause and "--served-model-name gpt-oss-120b" in found[0].remedy
+
+
+def test_a_server_that_is_being_stopped() -> None:
+    found = signs()
+    vllm = replace(found.services["vllm"], state="stopping")
+    finding = one(replace(found, services={**found.services, "vllm": vllm}))
+    assert finding.symptom.startswith("vllm is stopping for 60 s") and "its manager kills" in finding.remedy
 
 
 def test_a_server_that_runs_and_does_not_listen() -> None:

@@ -1,5 +1,6 @@
 """Processes that do not run: a real stopped child, and what the doctor makes of it."""
 
+import json
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from python_checks.result import State
 from python_checks.services import Service
 from python_checks.stuck import Stuck
 from tests.python_checks.doctor_support import one, signs
+from tests.python_checks.support import Probe, Server
 
 # A server, and a child of it that works all the time.
 PARENT = (
@@ -86,6 +88,29 @@ def test_the_doctor_names_a_stopped_process_where_health_is_well() -> None:
     )
     assert "kill -STOP" in finding.cause
     assert finding.remedy.startswith("kill -CONT 12; ") and "restart vllm" in finding.remedy
+    assert not any(each.startswith("vllm (") for each in diagnosis.well(signs(stuck={"vllm": [WORKER]})))
+
+
+def test_a_server_that_hangs_is_asked_nothing_that_takes_minutes(
+    family: tuple[int, int], probe: Probe, server: Server
+) -> None:
+    """As a process, with a server that answers the short questions."""
+    server.answers |= {
+        "/metrics": (200, "vllm:num_requests_running 1\nvllm:num_requests_waiting 0\n"),
+        "/health": (200, ""),
+    }
+    host, port = server.url.removeprefix("http://").split(":")
+    vllm = {
+        "state": "running",
+        "pid": family[0],
+        "since": time.time(),
+        "command": ["x", "--host", host, "--port", port],
+    }
+    facts = json.dumps({"services": {"vllm": vllm}})
+    os.kill(family[1], signal.SIGSTOP)
+    done = probe("doctor", "--facts", facts, "--url", server.url, "--model", "m", "--format", "screen")
+    assert f"kill -CONT {family[1]}" in done.stdout and done.returncode == 2
+    assert not [path for path, _ in server.requests if path.startswith("/v1/")]
 
 
 def test_it_is_the_cause_where_vllm_gives_no_answer() -> None:
