@@ -51,6 +51,19 @@ def test_a_child_that_is_stopped_is_found_with_the_time_since_it_ran(family: tup
     assert stuck.find(service) == []
 
 
+def test_one_that_the_kernel_holds_is_found() -> None:
+    """The parent of a vfork waits in the kernel until its child is another program."""
+    code = "import ctypes, time; ctypes.CDLL(None).vfork(); print(flush=True); time.sleep(60)"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, start_new_session=True
+    ) as parent:
+        assert parent.stdout
+        parent.stdout.readline()
+        found = stuck.find(Service("vllm", pid=parent.pid))
+        os.killpg(parent.pid, signal.SIGKILL)
+    assert [(each.pid, each.state) for each in found] == [(parent.pid, "D")]
+
+
 def test_of_another_service_it_is_none(family: tuple[int, int]) -> None:
     os.kill(family[1], signal.SIGSTOP)
     with subprocess.Popen(["sleep", "60"], start_new_session=True) as other:
