@@ -13,6 +13,7 @@ from python_checks.checks import health
 from python_checks.result import Result
 from tests.python_checks.support import ROOT, Probe, Server
 
+
 @pytest.mark.parametrize("name", cli.CHECKS)
 def test_every_check_has_a_help(probe: Probe, name: str) -> None:
     done = probe(name, "--help")
