@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.python_checks.canary_support import Canary
 from tests.python_checks.island import Island
 from tests.python_checks.support import (
     DEADLINE,
@@ -117,6 +118,14 @@ def model(tmp_path: Path) -> Path:
 def island() -> Iterator[Island]:
     """Give processes a host of their own."""
     own = Island()
+    yield own
+    own.end()
+
+
+@pytest.fixture
+def canary(tmp_path: Path, free_port: int) -> Iterator[Canary]:
+    """Give a server that answers, which systemctl, a fake, shows as running."""
+    own = Canary(tmp_path, free_port)
     yield own
     own.end()
 
