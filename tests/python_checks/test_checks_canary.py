@@ -200,7 +200,7 @@ def test_a_deploy_is_left_in_peace_but_not_for_ever(canary: Canary) -> None:
     canary.lock.write_text(json.dumps({"user": "kim", "host": "desk", "pid": 1}))
     code, result = canary.run()
     assert (code, result["evidence"]["condition"], figures(result)["strikes"]) == (0, "deploying", 0)
-    assert "kim@desk deploys, for 0 s" in result["reason"]
+    assert "kim@desk deploys, for " in result["reason"]
     for age in (-3, 3):
         os.utime(canary.lock, (time.time() - age * 3600,) * 2)
         code, result = canary.run()
