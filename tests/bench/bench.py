@@ -144,11 +144,27 @@ def starts(host: Host) -> list[Figure]:
     ]
 
 
+def probes(host: Host) -> list[Figure]:
+    """Every way to call a tool, and what the canary costs."""
+    checks = "/opt/vllm/bin/checks {} @/opt/vllm/checks/vllm.args"
+    matrix = checks.format("conformance") + " @/opt/vllm/checks/backend.args"
+    seconds = timed(lambda: host.ssh(matrix, seconds=300))
+    canary = checks.format("canary") + " --state /run/canary.json --maintenance /run/none --lock /run/none"
+    costs = [
+        sum(map(float, host.told(f"bash -c 'TIMEFORMAT=\"%U %S\"; time {canary} >/dev/null' 2>&1").split()))
+        for _ in range(5)
+    ]
+    return [
+        Figure("every way to call a tool (checks conformance)", "<= 15 s", f"{seconds:.1f} s"),
+        Figure("CPU of one run of the canary", "<= 0.3 s", f"{statistics.median(costs):.2f} s"),
+    ]
+
+
 def main() -> None:
     """Measure all and write the page."""
     with cores.fair(), booted(RUN) as host:
         lines = []
-        for part in (install, repeat, starts):
+        for part in (install, repeat, starts, probes):
             lines += [f"| {figure.name} | {figure.wanted} | {figure.seen} |\n" for figure in part(host)]
             print("".join(lines), flush=True)
     PAGE.write_text(HEAD + "".join(lines), encoding="utf-8")
