@@ -22,12 +22,13 @@ def told(message: Any) -> dict[str, Any]:
 def main(url: str, model: str, seconds: str, given: str) -> None:
     """Ask once plainly and once streamed, and print both."""
     os.environ["no_proxy"] = "*"  # a proxy of the environment must not answer for a local server
-    from langchain_openai import ChatOpenAI  # type: ignore[import-not-found,unused-ignore]
+    from langchain_openai import ChatOpenAI
+    from pydantic import SecretStr
 
     request = json.loads(given)
     llm = ChatOpenAI(
         base_url=f"{url}/v1",
-        api_key="dummies",  # as the guide does (5.1): without --api-key any will do
+        api_key=SecretStr("dummies"),  # as the guide does (5.1): without --api-key any will do
         model=model,
         temperature=0,
         timeout=float(seconds),
@@ -35,7 +36,7 @@ def main(url: str, model: str, seconds: str, given: str) -> None:
     ).bind_tools([request["tool"]])
     plain = llm.invoke([request["prompt"]])
     chunks = list(llm.stream([request["prompt"]]))
-    joined = chunks[0]
+    joined: Any = chunks[0]
     for chunk in chunks[1:]:
         joined += chunk
     json.dump({"invoke": told(plain), "stream": told(joined)}, sys.stdout)

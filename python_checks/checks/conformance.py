@@ -4,6 +4,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 from python_checks import limits, verdict
 from python_checks import options as opt
@@ -49,7 +50,7 @@ def run(options: argparse.Namespace, timed: Timed) -> list[Result]:
             continue
         print(f"{name} ({number} of {len(plan)})", file=sys.stderr, flush=True)
         cases.timeout = min(options.timeout, left)
-        results.append(timed(name, lambda _, name=name, case=case: judge(name, case(), served), options))
+        results.append(timed(name, partial(attempt, name, case, served), options))
     if options.backend_url:
         results.append(timed("backend", chat.run, options))
     return results
@@ -61,6 +62,11 @@ def server(options: argparse.Namespace) -> Result:
     refuse(reply)
     version = reply.data.get("version") if isinstance(reply.data, dict) else None
     return conclude("server", [], f"vLLM {version}", {"version": version})
+
+
+def attempt(name: str, case: Callable[[], Outcome], served: tuple[int, ...], _: argparse.Namespace) -> Result:
+    """Run a case and judge it."""
+    return judge(name, case(), served)
 
 
 def judge(name: str, outcome: Outcome, served: tuple[int, ...]) -> Result:
