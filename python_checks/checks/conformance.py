@@ -9,7 +9,7 @@ from functools import partial
 from python_checks import limits, verdict
 from python_checks import options as opt
 from python_checks.cases import Cases, Outcome
-from python_checks.checks import chat
+from python_checks.checks import chat, latency
 from python_checks.http import fetch
 from python_checks.openai import refuse
 from python_checks.result import Result, State, conclude
@@ -31,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     opt.add_unused(parser, "--model-directory")
     opt.add_timeout(parser, TIMEOUT)
     opt.add_deadline(parser, DEADLINE, "matrix")
+    latency.add_limits(parser)
 
 
 def run(options: argparse.Namespace, timed: Timed) -> list[Result]:
@@ -51,6 +52,8 @@ def run(options: argparse.Namespace, timed: Timed) -> list[Result]:
         print(f"{name} ({number} of {len(plan)})", file=sys.stderr, flush=True)
         cases.timeout = min(options.timeout, left)
         results.append(timed(name, partial(attempt, name, case, served), options))
+    if results[0].state is State.OK:
+        results.append(timed("latency", latency.run, options))
     if options.backend_url:
         results.append(timed("backend", chat.run, options))
     return results

@@ -53,6 +53,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     opt.add_url(parser)
     opt.add_model(parser)
     opt.add_timeout(parser, TIMEOUT)
+    add_limits(parser)
+
+
+def add_limits(parser: argparse.ArgumentParser) -> None:
+    """Add where the figures warn and where they fail."""
     for name, warning, critical, more, words in (
         ("--ttft", 2, 10, False, "seconds to the first token"),
         ("--gap", 0.25, 1, False, "seconds between tokens, 95 of 100 gaps"),
