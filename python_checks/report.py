@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import textwrap
 from collections.abc import Sequence
 from typing import TextIO
 
@@ -111,29 +110,18 @@ def junit(results: Sequence[Result], stream: TextIO) -> None:
 
 def screen(results: Sequence[Result], stream: TextIO) -> None:
     """Print the lines that a check made for a person (status, doctor), aligned, what is not well marked; else its one line."""
+    from rich.cells import cell_len
+
+    from python_checks import columns
+
     for result in results:
         lines = [Line(*line) for line in result.evidence.get("screen", ())]
         if not lines:
             text([result], stream)
-        width = max((len(line.label) for line in lines), default=0)
+        width = max((cell_len(line.label) for line in lines), default=0)
         for line in lines:
-            head = f"{MARKS[State(line.state)]} {line.label:{width}}  "
-            print(fill(line.words, head), file=stream)
-
-
-def fill(words: str, head: str) -> str:
-    """Return `words` behind `head`, wrapped into a column of their own; a path or a command is never cut."""
-    return (
-        textwrap.fill(
-            words,
-            PIPED_WIDTH,
-            initial_indent=head,
-            subsequent_indent=" " * len(head),
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-        or head.rstrip()
-    )
+            head = f"{MARKS[State(line.state)]} {columns.pad(line.label, width)}  "
+            print(columns.fill(line.words, head, PIPED_WIDTH), file=stream)
 
 
 FORMATS = {"text": text, "table": table, "screen": screen, "json": as_json, "junit": junit}

@@ -3,7 +3,7 @@
 import argparse
 import time
 
-from python_checks import clock, diagnosis, engine_facts, examine, firewall, places, stuck
+from python_checks import clock, diagnosis, engine_facts, examine, firewall, language, places, stuck
 from python_checks.checks import all as all_checks
 from python_checks.checks import status
 from python_checks.finding import Finding
@@ -15,9 +15,10 @@ NEEDS: tuple[str, ...] = all_checks.NEEDS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of this check: those of `status` and of `all`."""
+    """Add the options of this check: those of `status` and of `all`, and the language."""
     status.add_arguments(parser)
     all_checks.add_arguments(parser)
+    language.add_language(parser)
 
 
 def run(options: argparse.Namespace) -> Result:
@@ -46,11 +47,11 @@ def run(options: argparse.Namespace) -> Result:
         clock=clock.read(),
         now=time.time(),
     )
-    return judge(signs, options.title)
+    return judge(signs, options.title, options.language)
 
 
-def judge(signs: Signs, title: str) -> Result:
-    """Make one screen of the findings, worst first, then what is well."""
+def judge(signs: Signs, title: str, spoken: str = language.ENGLISH) -> Result:
+    """Make one screen of the findings, worst first, then what is well; reason and remedy are English."""
     findings = sorted(diagnosis.findings(signs), key=lambda each: -SEVERITY.index(each.state))
     state = worst([finding.state for finding in findings]) if findings else State.OK
     well = ", ".join(diagnosis.well(signs))
@@ -62,11 +63,12 @@ def judge(signs: Signs, title: str) -> Result:
     for finding in findings:
         lines += [Line("", ""), *screen(finding)]
     lines += [Line("", ""), Line("well", well or "nothing")]
+    shown = {"screen": language.translate(lines, spoken)}
     if not findings:
-        return Result("doctor", State.OK, words, evidence={"screen": lines})
+        return Result("doctor", State.OK, words, evidence=shown)
     first = findings[0]
     reason = f"{words}: {first.symptom}" + (f"; {first.cause}" if first.cause else "")
-    return Result("doctor", state, reason, first.remedy, evidence={"screen": lines})
+    return Result("doctor", state, reason, first.remedy, evidence=shown)
 
 
 def screen(finding: Finding) -> list[Line]:
