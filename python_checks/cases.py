@@ -32,7 +32,7 @@ class Cases:
         self.url, self.model, self.timeout, self.langchain_python = url, model, timeout, langchain_python
         self.calls: dict[str, list[dict[str, Any]]] = {}  # of the sound replies, by case
         self.ids: list[object] = []
-        self.tokens = 0  # of the whole reply to chat-required
+        self.tokens: dict[str, int] = {}  # of the same
 
     def plan(self) -> dict[str, Callable[[], Outcome]]:
         """Return the cases by name, in the order that the later ones need."""
@@ -46,7 +46,8 @@ class Cases:
             "strict-arguments": self.strict,
             "second-turn": self.second_turn,
             "system-prompt": self.system_prompt,
-            "token-limit": self.token_limit,
+            "token-limit-auto": partial(self.token_limit, "auto"),
+            "token-limit-required": partial(self.token_limit, "required"),
             "call-ids": self.call_ids,
             "unknown-model": self.unknown_model,
             "required-without-tools": self.required_without_tools,
@@ -65,9 +66,7 @@ class Cases:
         found = self._calls(turn)
         if faults:
             return faults, ""
-        self.calls[name] = found
-        if name == "chat-required":
-            self.tokens = turn.usage["completion_tokens"]
+        self.calls[name], self.tokens[name] = found, turn.usage["completion_tokens"]
         return matrix.judge_same(self.calls.get(f"chat-{kind}", found), found), words(found)
 
     def response(self, kind: str) -> Outcome:
@@ -86,7 +85,8 @@ class Cases:
 
     def strict(self) -> Outcome:
         """A tool with strict: true, whose schema binds the arguments."""
-        turn = self._take({"messages": [STRICT_PROMPT], "tools": [STRICT], "tool_choice": "required"})
+        given = {"messages": [STRICT_PROMPT], "tools": [STRICT], "tool_choice": "required"}
+        turn = self._take(given | {"max_tokens": 1024})
         return judge_call(turn.first, [STRICT]), words(self._calls(turn))
 
     def second_turn(self) -> Outcome:
@@ -104,11 +104,11 @@ class Cases:
         faults = judge_usage(bare) + judge_usage(with_it)
         return faults or matrix.judge_system(bare, with_it), "it is in the prompt"
 
-    def token_limit(self) -> Outcome:
+    def token_limit(self, kind: str) -> Outcome:
         """The limit of tokens is reached in the middle of the call."""
-        self._sound("chat-required")
-        limit = max(1, self.tokens - 3)  # the last tokens close the arguments and the call
-        turn = self._take({"tool_choice": "required", "max_tokens": limit})
+        self._sound(f"chat-{kind}")
+        limit = max(1, self.tokens[f"chat-{kind}"] - 3)  # the last tokens close the arguments and the call
+        turn = self._take({"tool_choice": kind, "max_tokens": limit})
         return matrix.judge_cut(turn.first, TOOLS, limit), "finish_reason is length"
 
     def call_ids(self) -> Outcome:

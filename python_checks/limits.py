@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 from python_checks.result import Fault, State
@@ -21,6 +20,7 @@ class Limit(NamedTuple):
 
 LIMITS = (
     Limit(r"chat-none", r": no content \(", "none-leaves-no-answer"),
+    Limit(r"chat-none-stream", r"although tool_choice is none", "none-on-a-stream"),
     Limit(r"responses-none", r"although tool_choice is none", "none-on-responses"),
     Limit(r"token-limit", r"does not say so", "a-cut-call-looks-whole"),
     Limit(r"(chat|responses)-(required|named)", r"break the schema|is empty$", "arguments-are-free"),
@@ -43,6 +43,6 @@ def _softened(case: str, fault: Fault, served: tuple[int, ...]) -> Fault:
     for limit in LIMITS:
         open_still = not limit.mended or (served and served < limit.mended)
         if open_still and re.match(limit.cases, case) and re.search(limit.words, fault.reason):
-            reason = f"{fault.reason} (known limit of vLLM: {PAGE}#{limit.anchor})"
-            return replace(fault, reason=reason, state=State.WARNING)
+            words, where = f"{fault.reason} (known limit of vLLM)", f"see {PAGE}#{limit.anchor}"
+            return Fault(words, where, State.WARNING)
     return fault

@@ -9,34 +9,35 @@ from python_checks.http import Reply, refusal
 from python_checks.openai import answer_faults
 from python_checks.result import Fault, State, shorten
 
-# A schema with a finite language: enumerations, a number, a nested object, words that are no ASCII. `strict` binds the arguments to it.
+# Enumerations, a number, a nested object, words that are no ASCII; `strict` binds the arguments to it. Only what every model writes is
+# required: a tiny one may write blanks between further arguments for ever, which JSON allows.
 STRICT: dict[str, Any] = {
     "type": "function",
     "function": {
-        "name": "set_alert",
-        "description": "날씨 알림을 설정합니다",
+        "name": "get_weather",
+        "description": "특정 위치의 날씨를 가져옵니다",
         "strict": True,
         "parameters": {
             "type": "object",
             "properties": {
-                "city": {"type": "string", "enum": ["서울", "부산", "제주"]},
-                "level": {"type": "integer", "enum": [1, 2, 3]},
-                "when": {
+                "location": {"type": "string", "enum": ["서울", "부산", "제주"]},
+                "days": {"type": "integer", "enum": [0, 1, 2, 3]},
+                "detail": {
                     "type": "object",
                     "properties": {
-                        "daily": {"type": "boolean"},
                         "part": {"type": "string", "enum": ["아침", "저녁"]},
+                        "wind": {"type": "boolean"},
                     },
-                    "required": ["daily", "part"],
+                    "required": ["part"],
                     "additionalProperties": False,
                 },
             },
-            "required": ["city", "level", "when"],
+            "required": ["location"],
             "additionalProperties": False,
         },
     },
 }
-STRICT_PROMPT = {"role": "user", "content": "매일 아침 서울의 날씨 알림을 2단계로 설정해줘"}
+STRICT_PROMPT = {"role": "user", "content": "이틀 뒤 아침 서울의 날씨를 바람까지 알려줘"}
 NAMED = {"type": "function", "function": {"name": "get_weather"}}
 CHOICES: dict[str, Any] = {"auto": "auto", "required": "required", "named": NAMED, "none": "none"}
 SYSTEM = (

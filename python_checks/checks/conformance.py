@@ -42,7 +42,12 @@ def run(options: argparse.Namespace, timed: Timed) -> list[Result]:
     results = [timed("server", server, options)]
     served = limits.version(results[0].evidence.get("version"))
     cases = Cases(options.url, options.model, options.timeout, options.langchain_python)
-    plan = cases.plan()
+    plan: dict[str, Callable[[argparse.Namespace], Result]] = {
+        name: partial(attempt, name, case, served) for name, case in cases.plan().items()
+    }
+    plan["latency"] = latency.run
+    if options.backend_url:
+        plan["backend"] = chat.run
     for number, (name, case) in enumerate(plan.items(), 1):
         left = start + options.deadline - time.monotonic()
         if results[0].state is not State.OK or left <= 0:
@@ -51,11 +56,7 @@ def run(options: argparse.Namespace, timed: Timed) -> list[Result]:
             continue
         print(f"{name} ({number} of {len(plan)})", file=sys.stderr, flush=True)
         cases.timeout = min(options.timeout, left)
-        results.append(timed(name, partial(attempt, name, case, served), options))
-    if results[0].state is State.OK:
-        results.append(timed("latency", latency.run, options))
-    if options.backend_url:
-        results.append(timed("backend", chat.run, options))
+        results.append(timed(name, case, options))
     return results
 
 

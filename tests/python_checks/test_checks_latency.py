@@ -76,11 +76,7 @@ def test_figures_of_given_times() -> None:
     assert {figure.name: figure.unit for figure in result.figures if figure.unit} == dict.fromkeys(
         ["ttft", "first_content", "gap_p50", "gap_p95", "gap_max"], "s"
     )
-    assert (
-        result.state is State.OK
-        and "ttft 1 s" in result.reason
-        and "tokens_per_second 11.667" in result.reason
-    )
+    assert result.state is State.OK and "ttft 1 s" in result.reason
     assert result.evidence["tokens"] == 36 and result.evidence["finish_reason"] == "stop"
 
 
