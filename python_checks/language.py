@@ -24,6 +24,7 @@ KINDS = {
     "words": r"\w(?:\([^()]*\)|(?!; |: )[^(])*",
     "holders": r"(?:(?!; ).)*",  # each with its command
 }
+LONGEST = 17  # parts in one sentence, its separators among them; a list of a hundred processes has more
 HOLE = re.compile(r"\{(\w+)\}")
 
 
@@ -60,7 +61,8 @@ class Catalogue:
         """Translate the longest runs of parts that are known, from the left."""
         parts, told, begin = separator.split(text), [], 0
         while begin < len(parts):
-            runs = ((end, "".join(parts[begin:end])) for end in range(len(parts), begin, -2))
+            ends = [len(parts), *range(min(len(parts), begin + LONGEST), begin, -2)]
+            runs = ((end, "".join(parts[begin:end])) for end in ends)
             known = (
                 (end, self._sentence(run, templates))
                 for end, run in runs
@@ -76,13 +78,12 @@ class Catalogue:
         for template in templates:
             if match := template.pattern.fullmatch(text):
                 given = {name[1:]: value for name, value in match.groupdict().items()}
-                told = {name: self._value(name, value) for name, value in given.items()}
+                told = {
+                    name: value if name.isupper() else self.listed(value) for name, value in given.items()
+                }
                 if "words" not in given or told["words"] != given["words"]:
                     return _filled(template.korean, told)
         return ""
-
-    def _value(self, name: str, text: str) -> str:
-        return text if name.isupper() or name.isdecimal() else self.listed(text)
 
 
 def _filled(korean: str, told: Mapping[str, str]) -> str:
@@ -115,8 +116,7 @@ def catalogue() -> Catalogue:
     """Read the catalogue."""
     parts = json.loads(CATALOGUE.read_text(encoding="utf-8"))
     sentences, values = parts["sentences"], parts["values"]
-    inner = {english: korean for english, korean in sentences.items() if "{words}" not in english}
-    return Catalogue(parts["labels"], _templates(sentences), _templates(inner | values))
+    return Catalogue(parts["labels"], _templates(sentences), _templates(sentences | values))
 
 
 def _korean(line: Line) -> Line:

@@ -218,6 +218,13 @@ def test_the_screen_in_korean() -> None:
     ]
 
 
+def test_all_is_well_in_korean() -> None:
+    first, *_, well = doctor.judge(signs(), "demo", KOREAN).evidence["screen"]
+    assert first == Line("demo", "이상이 없습니다")
+    services = "vllm (127.0.0.1:18741, 이 호스트 전용), backend (127.0.0.1:18742, 이 호스트 전용)"
+    assert well == Line("정상", f"{services}, health, 디스크, 컴파일러")
+
+
 def test_what_machines_read_is_english_in_every_language() -> None:
     korean, plain, default = (doctor.judge(host(), "ml35", *spoken) for spoken in ([KOREAN], [ENGLISH], []))
     assert plain == default and plain.evidence["screen"][2].label == "symptom"
@@ -233,6 +240,7 @@ def test_english_lines_are_given_back_as_they_are(heard: dict[str, list[str]]) -
     "text",
     [
         "(APIServer pid=1) ERROR 11-24 12:00:00 [x.py:1] ValueError: disk, clock and wait",
+        "RuntimeError: a worker is gone, see the server's log, wait",
         "vllm serve /m --port 8000",
         "vllm stopped working: 3 s, 2 min ago",
         "systemctl reset-failed vllm; systemctl start vllm",
