@@ -114,9 +114,8 @@ def translate(lines: Sequence[Line], language: str) -> list[Line]:
 @cache
 def catalogue() -> Catalogue:
     """Read the catalogue."""
-    parts = json.loads(CATALOGUE.read_text(encoding="utf-8"))
-    sentences, values = parts["sentences"], parts["values"]
-    return Catalogue(parts["labels"], _templates(sentences), _templates(sentences | values))
+    labels, sentences, values = json.loads(CATALOGUE.read_text(encoding="utf-8")).values()
+    return Catalogue(labels, _templates(sentences), _templates(sentences | values))
 
 
 def _korean(line: Line) -> Line:
