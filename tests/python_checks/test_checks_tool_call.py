@@ -31,8 +31,10 @@ def test_a_real_call_passes(replies: Replies) -> None:
 
 
 def test_two_calls_pass_as_well(replies: Replies) -> None:
-    calls = replies["tool_call"]["choices"][0]["message"]["tool_calls"]
-    assert broken(replies, tool_calls=calls * 2) == []
+    [call] = replies["tool_call"]["choices"][0]["message"]["tool_calls"]
+    assert broken(replies, tool_calls=[call, call | {"id": "another"}]) == []
+    [fault] = broken(replies, tool_calls=[call, call])
+    assert "is given to more than one tool call" in fault
 
 
 @pytest.mark.parametrize("name", ["no_flags", "no_flags_required"])
