@@ -9,8 +9,8 @@ from python_checks.calls import judge_call, judge_calls, judge_ids
 from python_checks.http import fetch
 from python_checks.matrix import CHOICES, STRICT, STRICT_PROMPT, SYSTEM
 from python_checks.openai import answer_faults, ask
-from python_checks.result import CheckError, Fault, State, shorten
-from python_checks.turns import Turn, calls_of, take, words
+from python_checks.result import Fault, shorten
+from python_checks.turns import Turn, calls_of, not_run, take, words
 from python_checks.usage import RESPONSES, judge_usage
 
 Outcome = tuple[list[Fault], str]  # what is wrong, and the words of a case that is well
@@ -114,7 +114,7 @@ class Cases:
     def call_ids(self) -> Outcome:
         """No id was given twice in all replies so far."""
         if not self.ids:
-            raise _not_run("no call has an id")
+            raise not_run("no call has an id")
         return judge_ids(self.ids), f"{len(self.ids)} calls, each with an id of its own"
 
     def unknown_model(self) -> Outcome:
@@ -146,9 +146,5 @@ class Cases:
     def _sound(self, case: str) -> list[dict[str, Any]]:
         """Return the calls of an earlier case, which this one cannot do without."""
         if case not in self.calls:
-            raise _not_run(f"{case} failed")
+            raise not_run(f"{case} failed")
         return self.calls[case]
-
-
-def _not_run(why: str) -> CheckError:
-    return CheckError(Fault(f"not run, {why}", "", State.UNKNOWN))

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from python_checks import stream
 from python_checks.joined import accept
 from python_checks.openai import PATH, ask, choice
-from python_checks.result import Fault, shorten
+from python_checks.result import CheckError, Fault, State, shorten
 
 
 class Turn(NamedTuple):
@@ -40,3 +40,8 @@ def words(calls: Sequence[dict[str, Any]]) -> str:
     """Return calls as a person writes them."""
     functions = [call["function"] for call in calls if isinstance(call.get("function"), dict)]
     return shorten(", ".join(f"{each.get('name')}({each.get('arguments')})" for each in functions), 80)
+
+
+def not_run(why: str) -> CheckError:
+    """Return the error of a case that could not be tried."""
+    return CheckError(Fault(f"not run, {why}", "", State.UNKNOWN))
