@@ -31,11 +31,11 @@ def _deep(directory: Path, now: float) -> Line:
     try:
         runs = history.recent(directory / HISTORY, NIGHTS)
     except sqlite3.Error as error:
-        return Line("deep probe", f"its history cannot be read: {error}", State.UNKNOWN)
+        return Line("nightly", f"its history cannot be read: {error}", State.UNKNOWN)
     last = verdict.recall(directory / DEEP)
     if last is None:
         if not runs:
-            return Line("deep probe", "has not run yet")
+            return Line("nightly", "has not run yet")
         return Line(
             "deep probe",
             f"no verdict: the last run was cut off, the one before ended {ago(runs[0].time, now)}",
@@ -50,4 +50,4 @@ def _deep(directory: Path, now: float) -> Line:
     if runs[1:]:
         words += f"; nights before: {' '.join(run.state.name.lower() for run in runs[1:])}"
     # A limit that is known stays one until vLLM changes: the screen need not warn of it every day.
-    return Line("deep probe", words, State.OK if last.state is State.WARNING else last.state)
+    return Line("nightly", words, State.OK if last.state is State.WARNING else last.state)

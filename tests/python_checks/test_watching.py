@@ -28,7 +28,7 @@ def night(directory: Path, *results: Result) -> None:
 
 def test_before_the_first_run(tmp_path: Path) -> None:
     assert canary(tmp_path) == ("canary", "has said nothing yet: see its timer", State.WARNING)
-    assert deep(tmp_path) == ("deep probe", "has not run yet", State.OK)
+    assert deep(tmp_path) == ("nightly", "has not run yet", State.OK)
 
 
 def test_the_canary_is_quoted_until_it_falls_silent(tmp_path: Path) -> None:
