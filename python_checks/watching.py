@@ -37,7 +37,7 @@ def _deep(directory: Path, now: float) -> Line:
         if not runs:
             return Line("nightly", "has not run yet")
         return Line(
-            "deep probe",
+            "nightly",
             f"no verdict: the last run was cut off, the one before ended {ago(runs[0].time, now)}",
             State.WARNING,
         )
