@@ -7,6 +7,10 @@ from python_checks.finding import Finding
 from python_checks.result import Result, State, shorten
 from python_checks.signs import Signs
 
+WATCHERS = {  # by the label of their line
+    "canary": ("the canary", "see what it said before: journalctl -u canary, or logs/canary.log"),
+    "nightly": ("the deep probe", "run it by hand: bin/checks conformance @checks/vllm.args --format table"),
+}
 OTHER_NAME = "who asks vLLM for a name that it does not serve gets 404"
 
 
@@ -19,6 +23,7 @@ def findings(signs: Signs) -> list[Finding]:
         *tools,
         *names,
         *firewall.judge(signs.services, signs.walls),
+        *of_watch(signs),
         *of_host(signs),
         *of_checks(signs, explained, bool(names)),
     ]
@@ -41,6 +46,14 @@ def of_name(signs: Signs) -> Iterator[Finding]:
             evidence = f"/v1/models names {served}; vLLM's command: --served-model-name"
             evidence += f" {signs.services['vllm'].served_name}" if "vllm" in signs.services else " unknown"
             yield Finding(result.state, f"models: {result.reason}", evidence, OTHER_NAME, result.remedy)
+
+
+def of_watch(signs: Signs) -> Iterator[Finding]:
+    """Take over what the canary and the deep probe found."""
+    for line in signs.watch:
+        if line.state is not State.OK:
+            who, remedy = WATCHERS[line.label]
+            yield Finding(line.state, f"{who} says '{line.words}'", remedy=remedy)
 
 
 def of_host(signs: Signs) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from python_checks.firewall import Wall
 from python_checks.gpu_memory import Budget
 from python_checks.last_words import LastWords
 from python_checks.places import Place
-from python_checks.result import Fault, Result
+from python_checks.result import Fault, Line, Result
 from python_checks.services import Service
 from python_checks.stuck import Stuck
 from python_checks.surroundings import Disk
@@ -30,7 +30,7 @@ class Signs:
         command: The words vLLM runs with, or would be started with; `environment` that of its process.
         version: vLLM's; `model_type` its model's.
         budget: Memory of the GPUs, where a start ended over it.
-        clock: The host's.
+        clock: The host's; `watch` what the canary and the deep probe found last.
         now: In seconds since the epoch.
     """
 
@@ -52,6 +52,7 @@ class Signs:
     model_type: str = ""
     budget: Budget | None = None
     clock: Clock = field(default_factory=Clock)
+    watch: Sequence[Line] = ()
 
     def condition(self, name: str) -> Condition:
         """Return how a service is."""

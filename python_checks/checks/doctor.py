@@ -45,6 +45,7 @@ def run(options: argparse.Namespace) -> Result:
         model_type=engine_facts.model_type(vllm),
         budget=engine_facts.budget(vllm, seen.logs.get("vllm")),
         clock=clock.read(),
+        watch=seen.watch,
         now=time.time(),
     )
     return judge(signs, options.title, options.language)

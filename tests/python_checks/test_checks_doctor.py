@@ -13,7 +13,7 @@ from python_checks import diagnosis, examine, last_words, of_service, surroundin
 from python_checks.checks import doctor, models
 from python_checks.http import Reply
 from python_checks.last_words import LastWords
-from python_checks.result import Fault, Result, State
+from python_checks.result import Fault, Line, Result, State
 from python_checks.services import Service
 from tests.python_checks.doctor_support import one, signs
 from tests.python_checks.support import Probe, Recorded
@@ -251,3 +251,18 @@ def test_the_doctor_on_a_host_where_nothing_runs(probe: Probe, model: Path, free
     assert "START" in shown and "port of vllm" in shown.splitlines()[-1]
     assert "connection refused" not in shown  # what follows from the first finding is none of its own
     assert max(map(len, shown.splitlines())) <= 100
+
+
+def test_what_watches_is_heard() -> None:
+    lines = [
+        Line("canary", "gave up, 3 restarts did not help", State.CRITICAL),
+        Line("nightly", "ok just now"),
+    ]
+    found = one(signs(watch=lines))
+    assert (found.state, found.symptom) == (
+        State.CRITICAL,
+        "the canary says 'gave up, 3 restarts did not help'",
+    )
+    assert "journalctl -u canary" in found.remedy
+    cut = Line("nightly", "no verdict: the last run was cut off", State.WARNING)
+    assert "checks conformance" in one(signs(watch=[cut])).remedy

@@ -61,11 +61,11 @@ STAYS = tuple(
         r"종료 코드 \d+: .*|vLLM 로그로 판단하세요: .*",
         r"pid \d+\(사용자 [\w-]+\): .*?(?=; vLLM에|; pid|$)",  # commands of processes
         r"\b(?:sudo|systemctl|journalctl|tail|kill|ps|ss|curl|chmod|iostat|df|ls|du|nvidia-smi|vllm serve|lspci"
-        r"|dmesg|ansible-playbook|ufw status|nft list ruleset|timedatectl)\b[\0\x20-\x3a\x3c-\x7e]*",  # commands, up to ";"
+        r"|dmesg|bin/checks|ansible-playbook|ufw status|nft list ruleset|timedatectl)\b[\0\x20-\x3a\x3c-\x7e]*",  # commands, up to ";"
         r"\b(?:chat completion|tensor parallel|persistence mode|compute capability|latent attention|no such host|assistantcommentary)\b",
         r"\S*[-/_.=<|+]\S*",  # flags, paths, identifiers, addresses, tokens of a model
         r"\b\w*[A-Z0-9]\w*\b",  # names and numbers
-        r"\b(?:vllm|backend|port|gpu|health|models|completion|chat|guard|wait|supervisord|chrony|openai|opneai|hermes)\b",
+        r"\b(?:vllm|backend|canary|port|gpu|health|models|completion|chat|guard|wait|supervisord|chrony|openai|opneai|hermes)\b",
         r"\b(?:config|content|arguments|function|null|id|eos|strict|true|required|parameter|location|other|mamba)\b",
         r"\b(?:stop|length|abort|pid|inode|fstab|ro|noexec|drwx\w*|root|nobody|listen|expert|remedy|safetensors)\b",
     )
