@@ -11,7 +11,7 @@ from python_checks.liveness import Chat, Look
 from python_checks.openai import PATH, choice
 from python_checks.result import CheckError, State
 
-LOOK = 5.0  # seconds for /metrics
+LOOK = 3.0  # seconds for /metrics; two looks and the chat, three times, are to fit into 90 s
 
 
 def look(base: str) -> Look:
