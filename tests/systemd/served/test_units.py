@@ -8,7 +8,7 @@ import pytest
 
 from tests.systemd.deployed import Host
 
-HOSTILE = r"""it's "quoted", 100% of $HOME, C:\new, 값"""  # as in the inventory
+HOSTILE = r"""it's "quoted", 100%n of $HOME, C:\new, 값"""  # as in the inventory
 
 
 @pytest.mark.parametrize(("unit", "limit"), [("vllm", 2.0), ("backend", 1.5)])
