@@ -6,24 +6,23 @@ from pathlib import Path
 from python_checks import history, verdict, watching
 from python_checks.result import Line, Result, State
 
-NOW = time.time()
 OK = Result("chat-auto", State.OK, "get_weather({})")
 LIMIT = Result("chat-none", State.WARNING, "no content (known limit of vLLM)")
 BROKEN = Result("chat-named", State.CRITICAL, "no tool call", "set the flags")
 
 
 def canary(directory: Path, later: float = 0.0) -> Line:
-    return watching.lines(directory, NOW + later)[0]
+    return watching.lines(directory, time.time() + later)[0]
 
 
 def deep(directory: Path, later: float = 0.0) -> Line:
-    return watching.lines(directory, NOW + later)[1]
+    return watching.lines(directory, time.time() + later)[1]
 
 
 def night(directory: Path, *results: Result) -> None:
     """Keep what a run of the deep probe keeps."""
     verdict.remember(directory / watching.DEEP, results, {})
-    history.record(directory / watching.HISTORY, results, {}, NOW)
+    history.record(directory / watching.HISTORY, results, {}, time.time())
 
 
 def test_before_the_first_run(tmp_path: Path) -> None:
@@ -34,7 +33,7 @@ def test_before_the_first_run(tmp_path: Path) -> None:
 def test_the_canary_is_quoted_until_it_falls_silent(tmp_path: Path) -> None:
     gave_up = Result("canary", State.CRITICAL, "gave up, 3 restarts did not help")
     verdict.remember(tmp_path / watching.CANARY, [gave_up], {})
-    assert canary(tmp_path, 60) == ("canary", "gave up, 3 restarts did not help, 60 s ago", State.CRITICAL)
+    assert canary(tmp_path, 130) == ("canary", "gave up, 3 restarts did not help, 2 min ago", State.CRITICAL)
     verdict.remember(tmp_path / watching.CANARY, [OK], {})
     assert canary(tmp_path, 60).state is State.OK
     line = canary(tmp_path, 301)
