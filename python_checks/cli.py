@@ -111,7 +111,7 @@ def _run(arguments: Sequence[str] | None) -> list[Result]:
         importlib.import_module(library)
     several = options.check in SEVERAL
     results = module.run(options, timed) if several else [timed(options.check, module.run, options)]
-    if vars(options).get("remember"):  # an option of some
+    if vars(options).get("remember") or vars(options).get("history"):  # options of some
         results = verdict.keep(options, results)
     report.FORMATS[options.format](results, sys.stdout)
     sys.stdout.flush()

@@ -19,11 +19,13 @@ class Limit(NamedTuple):
 
 
 LIMITS = (
-    Limit(r"chat-none", r": no content \(", "none-leaves-no-answer"),
+    Limit(r"chat-none(-stream)?", r": no content \(", "none-leaves-no-answer"),
     Limit(r"chat-none-stream", r"although tool_choice is none", "none-on-a-stream"),
     Limit(r"responses-none", r"although tool_choice is none", "none-on-responses"),
-    Limit(r"token-limit", r"does not say so", "a-cut-call-looks-whole"),
-    Limit(r"(chat|responses)-(required|named)", r"break the schema|is empty$", "arguments-are-free"),
+    Limit(r"token-limit-auto", r"does not say so", "a-cut-call-looks-whole"),
+    Limit(
+        r"(chat|responses)-(required|named)(-stream)?", r"break the schema|is empty$", "arguments-are-free"
+    ),
     Limit(r"strict-arguments", r"break the schema", "strict-is-not-known", mended=(0, 25)),
 )
 
@@ -42,7 +44,7 @@ def soften(case: str, faults: Sequence[Fault], served: tuple[int, ...]) -> list[
 def _softened(case: str, fault: Fault, served: tuple[int, ...]) -> Fault:
     for limit in LIMITS:
         open_still = not limit.mended or (served and served < limit.mended)
-        if open_still and re.match(limit.cases, case) and re.search(limit.words, fault.reason):
+        if open_still and re.fullmatch(limit.cases, case) and re.search(limit.words, fault.reason):
             words, where = f"{fault.reason} (known limit of vLLM)", f"see {PAGE}#{limit.anchor}"
             return Fault(words, where, State.WARNING)
     return fault

@@ -2,12 +2,12 @@
 
 import fcntl
 import json
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from python_checks import whole_file
 from python_checks.metrics import Counters
 from python_checks.result import CheckError, Fault, State
 
@@ -87,21 +87,9 @@ def save(path: Path, memory: Memory) -> None:
     Raises:
         CheckError: it is not.
     """
-    unfinished = path.with_name(f".{path.name}.new")
     try:
-        with unfinished.open("w", encoding="utf-8") as file:
-            json.dump(asdict(memory), file)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        whole_file.write(path, json.dumps(asdict(memory)))
     except OSError as error:
-        with suppress(OSError):
-            unfinished.unlink()
         raise CheckError(_fault("the canary's state cannot be written", error)) from error
 
 

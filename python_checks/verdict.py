@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from python_checks import whole_file
 from python_checks.result import SEVERITY, Result, State, worst
 
 
@@ -40,10 +41,7 @@ def remember(path: Path, results: Sequence[Result], releases: dict[str, str]) ->
         "releases": releases,
         "results": [{**result.as_dict(), "evidence": {}} for result in results],
     }
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_text(json.dumps(document, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-    unfinished.chmod(0o644)
-    unfinished.replace(path)
+    whole_file.write(path, json.dumps(document, ensure_ascii=False, indent=2) + "\n")
 
 
 def keep(options: Namespace, results: list[Result]) -> list[Result]:
@@ -57,7 +55,8 @@ def keep(options: Namespace, results: list[Result]) -> list[Result]:
     try:
         if options.history:
             history.record(options.history, results, releases, time.time())
-        remember(options.remember, results, releases)
+        if options.remember:
+            remember(options.remember, results, releases)
     except (OSError, sqlite3.Error) as error:
         remedy = "make room on its disk; a history that is no SQLite file is begun anew once it is removed"
         return [*results, Result("keep", State.UNKNOWN, f"the verdict is not kept: {error}", remedy)]

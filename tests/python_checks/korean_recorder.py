@@ -48,7 +48,7 @@ def maker() -> str:
 
 def record(kind: type, *fields: str, log: bool = False) -> None:
     """Note the strings in some fields of all objects of a kind: those that a test makes, and words of logs, are put in."""
-    original = kind.__init__  # type: ignore[misc]
+    original = kind.__init__  # type: ignore[misc]  # of a class, on purpose
 
     @functools.wraps(original)
     def init(self: Any, *arguments: Any, **named: Any) -> None:
@@ -57,7 +57,7 @@ def record(kind: type, *fields: str, log: bool = False) -> None:
             place = PUT_IN if log or maker().startswith(TESTS) else SAID
             place.update(text for field in fields for text in texts(getattr(self, field)))
 
-    kind.__init__ = init  # type: ignore[misc]
+    kind.__init__ = init  # type: ignore[misc]  # the recorder's
 
 
 def record_processes() -> None:
@@ -70,7 +70,7 @@ def record_processes() -> None:
             SAID.update(text for found in PRINTED.findall(done.stdout) for text in found)
         return done
 
-    subprocess.run = run  # type: ignore[assignment]
+    subprocess.run = run  # type: ignore[assignment]  # the recorder's, of any signature
 
 
 def pytest_configure() -> None:

@@ -3,6 +3,9 @@
 import json
 from pathlib import Path
 
+import pytest
+
+from python_checks import history, verdict
 from tests.python_checks.support import Healthy, Probe
 
 ROWS = ["model-files", "health", "models", "completion", "tool-call", "chat"]
@@ -57,3 +60,16 @@ def test_a_verdict_that_cannot_be_kept_is_shown_and_is_not_ok(
         assert done.returncode == 3 and done.stdout.count(" OK: ") == 6
         assert "keep UNKNOWN: the verdict is not kept: " in done.stdout and "remedy: make room" in done.stdout
     assert not (tmp_path / "verdict.json").exists()
+
+
+def test_a_history_alone_is_kept(probe: Probe, healthy: Healthy, tmp_path: Path) -> None:
+    _, options = healthy
+    assert probe(*options, "--history", str(tmp_path / "history")).returncode == 0
+    assert [run.faults for run in history.recent(tmp_path / "history", 5)] == [{}]
+
+
+def test_a_verdict_that_was_not_finished_does_not_stay(tmp_path: Path) -> None:
+    (tmp_path / "verdict.json").mkdir()  # cannot be replaced by a file
+    with pytest.raises(OSError, match="directory"):
+        verdict.remember(tmp_path / "verdict.json", [], {})
+    assert [path.name for path in tmp_path.iterdir()] == ["verdict.json"]
