@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-TITLES = {"deploy": "While it is deployed", "run": "While it serves"}
+TITLES = {"deploy": "While it is deployed", "run": "While it serves", "watch": "While it is watched"}
 HEAD = """# Faults
 
 What was broken on purpose on a real systemd host with a real vLLM (two workers, on two CPU cores, where a start takes most of a minute) and

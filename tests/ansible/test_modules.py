@@ -126,3 +126,17 @@ def test_files_are_written_once_and_whole(tmp_path: Path) -> None:
     assert write_files(files)
     assert secret.stat().st_mode & 0o777 == 0o600
     assert [path.name for path in secret.parent.iterdir()] == ["secret"]
+
+
+def test_what_is_verified_lands_whole_or_not_at_all(tmp_path: Path) -> None:
+    write = load("modules/write_files")
+    units = [
+        {"path": "/etc/systemd/system/a.service", "content": "x=1"},
+        {"path": "/etc/b.timer", "content": "y=2"},
+    ]
+    assert write.faults(units, ["sh", "-c", 'cat "$@"', "verify"]) == ""
+    complains = ["sh", "-c", 'grep -l y=2 "$@" >&2; echo "c.service: not ours" >&2', "verify"]
+    assert write.faults(units, complains).endswith("/b.timer") and "not ours" not in write.faults(
+        units, complains
+    )
+    assert write.faults(units, ["sh", "-c", "echo broken >&2; exit 1", "verify"]) == "broken\n"

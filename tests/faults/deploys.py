@@ -16,10 +16,12 @@ from tests.systemd.play import said
 
 # Another name of the same Python, so that a deploy with it builds an environment of its own.
 OTHER_PYTHON = "/usr/bin/python3"
-# All that a deploy makes, by name, and what systemd reads with its content; logs grow by themselves. Then what still works for a deploy.
+# All that a deploy makes, by name, and what systemd reads with its content; logs and the canary's files change by themselves.
+# Then what still works for a deploy.
 LOOK = """
 cd /opt/vllm
-find . -mindepth 1 -maxdepth 3 ! -path './logs*' ! -path './cache/*/*' ! -path './venvs/*/*' -printf '%p %l\\n'
+find . -mindepth 1 -maxdepth 3 ! -path './logs*' ! -path './cache/*/*' ! -path './venvs/*/*' \\
+    ! -path './watch/*' ! -path './metrics/*' -printf '%p %l\\n'
 find /tmp /root/.ansible /srv /var/lib/vllm /var/lib/backend -maxdepth 2 ! -path '*/systemd-private-*'
 find checks/*.args /etc/systemd/system/*.service -type f -exec sha256sum {} + && sha256sum checks/*.args
 ps -ww -eo args= | grep -E '(^|/)(uv|pip|progress-[0-9a-f]*) ' || true

@@ -32,7 +32,7 @@ class Left:
 
     def _things(self) -> Counter[str]:
         """Count what lies about."""
-        files = self.host.told(f"find {PLACES} -mindepth 1").splitlines()
+        files = self.host.told(f"find {PLACES} -mindepth 1 ! -path '*-canary.service-*'").splitlines()
         things = Counter(PRIVATE.sub(r"private directory of \1", file) for file in files)
         things["the service's /dev/shm"] = len(self.host.shared_memory())
         return things

@@ -14,6 +14,7 @@ import requests
 from tests.faults.left import Left, strays
 from tests.faults.rows import Report
 from tests.faults.serving import again, ready, seen, serve
+from tests.faults.watching import canary
 from tests.systemd.client import MODEL
 from tests.systemd.deployed import START, Host
 
@@ -74,11 +75,14 @@ def stopped(deployed: Host) -> Iterator[Host]:
 
 
 def test_stopped_stays_stopped(stopped: Host, report: Report) -> None:
-    """`systemctl stop vllm`, then `bin/checks all` and `ansible/prove.yml`: both fail, and neither starts it."""
+    """`systemctl stop vllm`, then `bin/checks all`, `ansible/prove.yml` and ten runs of the canary: none starts it."""
     checks = stopped.ssh("/opt/vllm/bin/checks all @/opt/vllm/checks/vllm.args", seconds=120)
     assert checks.returncode == 2 and "health CRITICAL" in checks.stdout, checks.stdout
     prove = stopped.playbook("ansible/prove.yml")
     assert prove.returncode != 0 and "A probe failed on alpha" in " ".join(prove.stdout.split()), prove.stdout
+    for _ in range(10):
+        code, words = canary(stopped)
+        assert code == 1 and words.startswith("warning: stopped: "), words
     time.sleep(12)  # a restart after a failure comes after 10 s
     assert stopped.show("vllm", "ActiveState") == "inactive"
     assert stopped.show("vllm", "Result") == "success"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -22,6 +23,11 @@ options:
     type: list
     elements: dict
     required: true
+  verify:
+    description: A command that prints what is wrong with files; it gets copies with the true names before anything is replaced.
+    type: list
+    elements: str
+    default: []
 """
 RETURN = """
 written: {description: Paths of the files that were not as wanted., type: list, returned: always}
@@ -31,7 +37,10 @@ FILE = {
     "content": {"type": "str", "required": True},
     "mode": {"type": "str", "default": "0644"},
 }
-SPEC = {"files": {"type": "list", "elements": "dict", "options": FILE, "required": True}}
+SPEC = {
+    "files": {"type": "list", "elements": "dict", "options": FILE, "required": True},
+    "verify": {"type": "list", "elements": "str", "default": []},
+}
 
 
 def current(path: Path, mode: int) -> str | None:
@@ -58,10 +67,31 @@ def write(path: Path, content: str, mode: int) -> None:
         raise
 
 
+def faults(files: list[dict[str, str]], verify: list[str]) -> str:
+    """Return what a command says of the files, empty when it has nothing to say of them."""
+    with tempfile.TemporaryDirectory() as directory:
+        paths = [Path(directory) / Path(file["path"]).name for file in files]
+        for path, file in zip(paths, files, strict=True):
+            path.write_text(file["content"], encoding="utf-8")
+        command = [*verify, *map(str, paths)]
+        reply = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    # Of units that these name, others may have faults too. A misspelt key is only said, with exit code 0.
+    lines = [line for line in reply.stderr.splitlines() if any(path.name in line for path in paths)]
+    return "\n".join(lines) or (reply.stderr if reply.returncode else "")
+
+
 def main() -> None:
     """Write what differs."""
     module = AnsibleModule(SPEC, supports_check_mode=True)
     written, diff = [], []
+    outdated = [
+        file
+        for file in module.params["files"]
+        if current(Path(file["path"]), int(file["mode"], 8)) != file["content"]
+    ]
+    verify = module.params["verify"]
+    if outdated and verify and (why := faults(module.params["files"], verify)):
+        module.fail_json(msg=f"{verify[0]} does not accept what would be written: {why}")
     for wanted in module.params["files"]:
         path, mode = Path(wanted["path"]), int(wanted["mode"], 8)
         before = current(path, mode)

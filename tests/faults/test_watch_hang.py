@@ -1,0 +1,76 @@
+"""What hangs is found and healed, a bounded number of times."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.faults.left import Left
+from tests.faults.rows import Report
+from tests.faults.serving import again, ready, seen
+from tests.faults.watching import FOUND, canary, figure, stopped
+from tests.systemd.deployed import START, Host
+
+# One in each run; a heal takes two minutes.
+VICTIMS = [
+    pytest.param("a worker", "VLLM::Worker", id="worker"),
+    pytest.param("EngineCore", "VLLM::EngineCore", id="EngineCore", marks=pytest.mark.long),
+    pytest.param("the API server", "", id="API server", marks=pytest.mark.long),
+]
+
+
+@pytest.fixture
+def watched(host: Host) -> Host:
+    """The host, without strikes and restarts of earlier cases on record."""
+    host.told(
+        "systemctl stop canary.timer canary.service; rm -f /opt/vllm/watch/canary.json; systemctl start canary.timer"
+    )
+    host.until(lambda: figure(host, "heals") == 0, 60, "the canary has begun anew")
+    return host
+
+
+def victim(host: Host, title: str) -> int:
+    """Return the process of vLLM to stop."""
+    return min(host.processes(title=title)) if title else host.pid("vllm")
+
+
+@pytest.mark.parametrize(("who", "title"), VICTIMS)
+def test_hung(who: str, title: str, watched: Host, left: Left, report: Report) -> None:
+    """{who} of vLLM hangs (SIGSTOP), and /health may say 200 for ever: the canary finds it within 90 s and restarts vLLM."""
+    host, pid = watched, watched.pid("vllm")
+    with host.client() as client, stopped(host, victim(host, title)):
+        found = host.until(lambda: figure(host, "heals") == 1, FOUND, "the canary restarts vLLM")
+        seconds = again(host, client, 2 * START)
+    assert host.pid("vllm") not in (0, pid)
+    host.until(lambda: ready(host), 30, "the backend is ready")
+    host.until(lambda: canary(host)[0] == 0, 60, "the canary says ok")
+    assert left.words() == "nothing"
+    report(client=f"{seen(client)}; found after {found:.0f} s", again=seconds, left="nothing")
+
+
+@pytest.mark.long
+def test_hung_again_after_each_heal(watched: Host, report: Report) -> None:
+    """vLLM hangs again after each of three restarts: there is no fourth; the canary's unit and metrics say so until a chat is answered."""
+    host = watched
+    for heals in (1, 2, 3):
+        with stopped(host, victim(host, "VLLM::Worker")):
+            host.until(lambda number=heals: figure(host, "heals") == number, FOUND, f"restart {heals}")
+        host.until(host.serves, 2 * START, "vLLM serves again")
+        host.until(lambda: canary(host)[0] == 0, 60, "the canary says ok")
+    pid = host.pid("vllm")
+    with stopped(host, victim(host, "VLLM::Worker")):
+        host.until(lambda: figure(host, "gave_up") == 1, FOUND, "the canary gives up")
+        for _ in range(3):
+            code, words = canary(host)
+            assert code == 2 and "gave up, 3 restarts in an hour did not help" in words
+        assert host.show("canary.service", "ActiveState") == "failed"
+        assert "gave up" in host.told("journalctl --unit canary --lines 5 --priority err --output cat")
+        assert (host.pid("vllm"), figure(host, "heals")) == (pid, 3)
+        status = host.playbook("ansible/status.yml").stdout
+        assert "gave up" in status
+    host.until(host.serves, 60, "it goes on where it stopped")
+    assert canary(host)[0] == 0 and figure(host, "gave_up") == 0
+    report(
+        client="no answer while it hangs",
+        again=None,
+        left="the unit fails and says so, until a chat is answered",
+    )

@@ -1,0 +1,57 @@
+"""What watches vLLM under systemd: its timers, what they keep, and that they are in order."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+
+import pytest
+
+from tests.faults.watching import METRICS, WATCH, canary
+from tests.python_checks.promtool import promtool
+from tests.systemd.deployed import Host
+
+JOBS = ("canary", "deep-probe")
+
+
+def accepted(metrics: str) -> None:
+    """Have Prometheus' own checker read metrics."""
+    command = [promtool(), "check", "metrics"]
+    checked = subprocess.run(command, input=metrics, text=True, capture_output=True, check=False)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_timers(deployed: Host, job: str) -> None:
+    assert deployed.show(f"{job}.timer", "ActiveState") == "active"
+    assert deployed.show(f"{job}.timer", "UnitFileState") == "enabled"
+    last = deployed.told(f"systemd-analyze security --no-pager {job}.service").splitlines()[-1]
+    assert float(last.partition(": ")[2].split()[0]) <= 1.5, last
+
+
+def test_the_canary_by_its_timer(host: Host) -> None:
+    before = host.show("canary.service", "ExecMainStartTimestamp")
+    host.until(
+        lambda: host.show("canary.service", "ExecMainStartTimestamp") != before, 60, "its timer runs it"
+    )
+    code, words = canary(host)
+    assert (code, words.split(":")[0]) == (0, "ok")
+    metrics = host.told(f"cat {METRICS}/canary.prom") + "\n"
+    assert 'vllm_probe_success{probe="canary"} 1.0' in metrics
+    accepted(metrics)
+    # Good runs do not fill the journal.
+    assert host.told("journalctl --unit canary --since -60s --output cat --quiet") == ""
+
+
+def test_the_deep_probe(host: Host) -> None:
+    host.told("systemctl start deep-probe.service", seconds=300)
+    assert int(host.show("deep-probe.service", "ExecMainStatus")) in (0, 1)
+    verdict = json.loads(host.told(f"cat {WATCH}/deep.verdict"))
+    states = {result["check"]: result["state"] for result in verdict["results"]}
+    assert {"langchain", "backend", "chat-named-stream", "responses-required"} <= set(states)
+    assert set(states.values()) <= {"ok", "warning"}, verdict["results"]
+    assert verdict["releases"]["vllm"] == host.told("cat /run/vllm/release")
+    metrics = host.told(f"cat {METRICS}/deep.prom") + "\n"
+    accepted(metrics)
+    status = host.playbook("ansible/status.yml").stdout
+    assert "canary" in status and "deep probe" in status
