@@ -27,7 +27,7 @@ def test_it_looks_again_and_again() -> None:
         assert verdict(time.time())["state"] == "ok"
     assert "vllm_probe_success" in (DIRECTORY / "metrics/canary.prom").read_text()
     status = playbook("ansible/status.yml").stdout
-    assert re.search(r"canary      alive: ", status), status
+    assert re.search(r"canary     alive: ", status), status
 
 
 def test_maintenance_keeps_it_off() -> None:

@@ -54,4 +54,4 @@ def test_the_deep_probe(host: Host) -> None:
     metrics = host.told(f"cat {METRICS}/deep.prom") + "\n"
     accepted(metrics)
     status = host.playbook("ansible/status.yml").stdout
-    assert "canary" in status and "deep probe" in status
+    assert "canary" in status and "nightly" in status
