@@ -90,7 +90,8 @@ def main() -> None:
         if current(Path(file["path"]), int(file["mode"], 8)) != file["content"]
     ]
     verify = module.params["verify"]
-    if outdated and verify and (why := faults(module.params["files"], verify)):
+    # What a dry run would have written earlier is missing to the command.
+    if outdated and verify and not module.check_mode and (why := faults(module.params["files"], verify)):
         module.fail_json(msg=f"{verify[0]} does not accept what would be written: {why}")
     for wanted in module.params["files"]:
         path, mode = Path(wanted["path"]), int(wanted["mode"], 8)
