@@ -36,7 +36,7 @@ RULES = {
 
 
 class Verdict(NamedTuple):
-    """What to say, what to keep, and in `heal` how to call the restart that is due; empty when none is."""
+    """What to say, what to keep, and in `heal` how to call the restart that is due, empty when none is; `repeated` as in Result."""
 
     condition: str
     state: State
@@ -44,6 +44,7 @@ class Verdict(NamedTuple):
     remedy: str
     memory: Memory
     heal: str = ""
+    repeated: bool = False
 
 
 def judge(facts: Facts, memory: Memory, now: float, start_seconds: float) -> Verdict:
@@ -76,7 +77,10 @@ def judge(facts: Facts, memory: Memory, now: float, start_seconds: float) -> Ver
             filter(None, (verdict.remedy, "end that deploy, or deploy with -e deploy_lock_break=true"))
         )
         verdict = verdict._replace(state=worst([verdict.state, State.WARNING]), reason=reason, remedy=remedy)
-    return verdict
+    struck = name in ("hung", "dead") and not memory.gave_up
+    return verdict._replace(
+        memory=replace(verdict.memory, condition=name), repeated=name == memory.condition and not struck
+    )
 
 
 def _strike(name: str, facts: Facts, memory: Memory, now: float) -> Verdict:

@@ -18,7 +18,7 @@ def text(results: Sequence[Result], stream: TextIO) -> None:
     """Print `CHECK STATE: reason | time=0.28s ttft=0.12s;2;10`, as monitoring plugins do, and a remedy line on failure."""
     journal = leads_to_journal(stream)
     for result in results:
-        level = f"<{LEVELS[result.state]}>" if journal else ""
+        level = f"<{LEVELS[State.OK if result.repeated else result.state]}>" if journal else ""
         # A plugin's reader takes all after the first "|" for figures, and Harmony tokens hold one.
         reason = result.reason.replace("|", "¦")
         figures = " ".join([f"time={result.seconds:.2f}s", *map(perfdata, result.figures)])

@@ -58,6 +58,7 @@ class Result:
         seconds: How long the check took.
         evidence: Facts behind the verdict, JSON-able.
         figures: What it measured besides its time.
+        repeated: The last run found the same, so that a journal need not be told again.
     """
 
     check: str
@@ -67,6 +68,7 @@ class Result:
     seconds: float = 0.0
     evidence: dict[str, Any] = field(default_factory=dict)
     figures: tuple[Figure, ...] = ()
+    repeated: bool = False
 
     def __post_init__(self) -> None:
         """Keep reason and remedy on one line each, whatever a server put into them."""

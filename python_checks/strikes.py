@@ -25,6 +25,7 @@ class Memory:
         strikes: In a row; `counters`: of its engines at the last one.
         heals: When it was restarted, in seconds since boot.
         gave_up: Restarts did not help, and no chat was answered since.
+        condition: What was the case.
     """
 
     process: tuple[int, int] = (0, 0)
@@ -33,6 +34,7 @@ class Memory:
     counters: Counters | None = None
     heals: tuple[float, ...] = ()
     gave_up: bool = False
+    condition: str = ""
 
 
 @contextmanager
@@ -71,6 +73,7 @@ def load(path: Path) -> Memory:
             counters=given["counters"] and Counters(**given["counters"]),
             heals=tuple(map(float, given["heals"])),
             gave_up=bool(given["gave_up"]),
+            condition=str(given["condition"]),
         )
     except FileNotFoundError:
         return Memory()

@@ -119,5 +119,11 @@ def report(verdict: Verdict, facts: Facts) -> Result:
         "counters": {when: seen and vars(seen) for when, seen in counters.items()},
     }
     return Result(
-        "canary", verdict.state, verdict.reason, verdict.remedy, evidence=evidence, figures=tuple(figures)
+        "canary",
+        verdict.state,
+        verdict.reason,
+        verdict.remedy,
+        evidence=evidence,
+        figures=tuple(figures),
+        repeated=verdict.repeated,
     )

@@ -159,6 +159,7 @@ def test_junit_counts_what_the_probes_found(probe: Probe, healthy: Healthy) -> N
 
 def test_the_journal_gets_a_level_and_nobody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     results = [Result("a", State.OK, "fine"), Result("b", State.CRITICAL, "broken", "mend it")]
+    results.append(Result("c", State.CRITICAL, "still broken", repeated=True))
     with (tmp_path / "journal").open("w+") as stream:
         facts = os.fstat(stream.fileno())
         for value, head in ((f"{facts.st_dev}:{facts.st_ino}", ("<6>", "<3>")), ("8:1", ("", ""))):
@@ -167,7 +168,8 @@ def test_the_journal_gets_a_level_and_nobody_else(tmp_path: Path, monkeypatch: p
             stream.truncate()
             text(results, stream)
             stream.seek(0)
-            good, bad, remedy = stream.read().splitlines()
+            good, bad, remedy, again = stream.read().splitlines()
             assert good.startswith(f"{head[0]}a OK: ") and bad.startswith(f"{head[1]}b CRITICAL: ")
             assert remedy == f"{head[1]}remedy: mend it"
+            assert again.startswith(f"{head[0]}c CRITICAL: ")
     text(results, io.StringIO())
