@@ -35,10 +35,12 @@ def failure(error: Exception | None, url: str, timeout: float) -> CheckError:
                 f"nothing listens yet: follow the log or run the wait check; from another host: sudo ufw status",
             )
         )
-    severed = any(isinstance(each, ConnectionError | IncompleteRead) for each in chain)
+    cut = any(isinstance(each, IncompleteRead) for each in chain)
+    severed = cut or any(isinstance(each, ConnectionError) for each in chain)
     if severed or (isinstance(chain[-1], OSError) and not isinstance(error, ValueError)):
+        words = "cut before the end of the answer" if cut else shorten(str(chain[-1]))
         fault = Fault(
-            f"no connection to {place.hostname}:{port}: {shorten(str(chain[-1]))}",
+            f"no connection to {place.hostname}:{port}: {words}",
             "check host name, port and the way there; a connection cut in between means that the server died",
         )
         return SeveredError(fault) if severed else CheckError(fault)
