@@ -35,7 +35,8 @@ def failure(error: Exception | None, url: str, timeout: float) -> CheckError:
                 f"nothing listens yet: follow the log or run the wait check; from another host: sudo ufw status",
             )
         )
-    cut = any(isinstance(each, IncompleteRead) for each in chain)
+    # urllib3's ProtocolError is known by name: who does not use it need not load it.
+    cut = any(isinstance(each, IncompleteRead) or type(each).__name__ == "ProtocolError" for each in chain)
     severed = cut or any(isinstance(each, ConnectionError) for each in chain)
     if severed or (isinstance(chain[-1], OSError) and not isinstance(error, ValueError)):
         words = "cut before the end of the answer" if cut else shorten(str(chain[-1]))
