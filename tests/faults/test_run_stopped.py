@@ -83,6 +83,8 @@ def test_stopped_stays_stopped(stopped: Host, report: Report) -> None:
     for _ in range(10):
         code, words = canary(stopped)
         assert code == 1 and words.startswith("warning: stopped: "), words
+    stopped.told("systemctl start deep-probe.service")
+    assert stopped.show("deep-probe.service", "Result") == "exec-condition"
     time.sleep(12)  # a restart after a failure comes after 10 s
     assert stopped.show("vllm", "ActiveState") == "inactive"
     assert stopped.show("vllm", "Result") == "success"

@@ -53,6 +53,8 @@ def test_hands_off(host: Host, report: Report) -> None:
         for _ in range(4):
             code, words = canary(host)
             assert code == 0 and "in maintenance since" in words and words.endswith(": disks")
+        host.told("systemctl start deep-probe.service")
+        assert host.show("deep-probe.service", "ConditionResult") == "no"
         host.told(f'echo \'{{"user": "kim", "host": "laptop"}}\' >{LOCK}')
         try:
             off = host.playbook("ansible/maintenance.yml", "-e", "maintenance=off")
