@@ -73,7 +73,7 @@ def load(path: Path) -> Memory:
             counters=given["counters"] and Counters(**given["counters"]),
             heals=tuple(map(float, given["heals"])),
             gave_up=bool(given["gave_up"]),
-            condition=str(given["condition"]),
+            condition=str(given.get("condition", "")),
         )
     except FileNotFoundError:
         return Memory()

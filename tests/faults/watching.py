@@ -21,8 +21,8 @@ def figure(host: Host, name: str) -> float:
 
 
 def canary(host: Host) -> tuple[int, str]:
-    """Run the canary's unit once, beside its timer; return its exit code and its verdict in words."""
-    host.ssh("systemctl start canary.service")
+    """Run the canary's unit once, from its beginning; return its exit code and its verdict in words."""
+    host.ssh("systemctl restart canary.service")
     code = int(host.show("canary.service", "ExecMainStatus"))
     last: dict[str, Any] = json.loads(host.told(f"cat {WATCH}/canary.verdict"))
     return code, f"{last['state']}: {last['results'][0]['reason']}"
