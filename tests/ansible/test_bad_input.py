@@ -39,6 +39,12 @@ def test_path_too_long_for_sockets(playbook: Playbook, tmp_path: Path) -> None:
     assert "sockets below it allow 66" in run.stdout
 
 
+def test_time_that_is_none(prepared: Playbook) -> None:
+    run = prepared("ansible/check.yml", "-e", "vllm_deep_probe_time=3:30")
+    assert run.returncode != 0
+    assert "vllm_deep_probe_time is 3:30; give hours and minutes" in " ".join(run.stdout.split())
+
+
 def test_busy_port_names_its_holder(prepared: Playbook) -> None:
     with socket.create_server(("127.0.0.1", 0)) as holder:
         port = holder.getsockname()[1]
