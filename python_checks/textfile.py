@@ -50,9 +50,11 @@ def write(file: Path, results: Sequence[Result], releases: Mapping[str, str]) ->
                 figures[name] = gauge(name, f"What the probe measured: {figure.name}.", "probe")
             figures[name].labels(result.check).set(figure.value)
     if releases:
-        info = gauge("release_info", "The releases that were activated then.", "service", "release")
+        # The collector refuses a second file with the same labels.
+        labels = ("textfile", "service", "release")
+        info = gauge("release_info", "The releases that were activated at the last run.", *labels)
         for service, release in releases.items():
-            info.labels(service, release).set(1)
+            info.labels(file.stem, service, release).set(1)
     # The library makes a file of its own and renames it, so it is the mask that decides who may read it from the first moment on.
     mask = os.umask(0o022)
     try:

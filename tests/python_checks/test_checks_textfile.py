@@ -9,11 +9,14 @@ import time
 from pathlib import Path
 
 import pytest
+import requests
 from prometheus_client.parser import text_string_to_metric_families as families
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
 
 from python_checks import cli, textfile
 from python_checks.result import Figure, Result, State
-from tests.python_checks.promtool import promtool
+from tests.python_checks.prometheus import node_exporter, promtool
 from tests.python_checks.support import ROOT, Healthy, Probe, Server
 
 MEASURED = [
@@ -58,7 +61,7 @@ def test_each_probe_and_release_is_told(
     )
     assert done.returncode == 2 and done.stderr == ""
     found = samples(file)
-    assert found.pop(("vllm_probe_release_info", "0.32.0-1a2b3c4d5e6f", "vllm")) == 1
+    assert found.pop(("vllm_probe_release_info", "0.32.0-1a2b3c4d5e6f", "vllm", "probes")) == 1
     for result in json.loads(done.stdout)["results"]:
         name = result["check"]
         failed = name == "chat"
@@ -81,6 +84,35 @@ def test_figures_are_gauges_with_their_unit(tmp_path: Path, judge: list[str]) ->
     assert [found[("vllm_probe_state", name)] for name in ("canary", "chat")] == [1, 3]
     assert not [name for name, *_ in found if "release" in name]
     assert judged(judge, file.read_text(encoding="utf-8")) == (0, "")
+
+
+def test_node_exporter_takes_several_files(tmp_path: Path, free_port: int) -> None:
+    names = ("canary", "deep")
+    for name in names:
+        probes = [Result(f"{name}-{place}", State.OK, "fine") for place in range(2)]
+        textfile.write(tmp_path / f"{name}.prom", probes, {"vllm": "0.32.0-1a2b3c4d5e6f"})
+    place = f"127.0.0.1:{free_port}"
+    options = [
+        "--collector.disable-defaults",
+        "--collector.textfile",
+        f"--collector.textfile.directory={tmp_path}",
+        f"--web.listen-address={place}",
+    ]
+    with subprocess.Popen([node_exporter(), *options], stderr=subprocess.PIPE, text=True) as exporter:
+        try:
+            with requests.Session() as session:
+                session.mount("http://", HTTPAdapter(max_retries=Retry(connect=9, backoff_factor=0.1)))
+                scraped = session.get(f"http://{place}/metrics", timeout=10)
+        finally:
+            exporter.terminate()
+        said = exporter.communicate(timeout=20)[1]
+    lines = scraped.text.splitlines()
+    assert "node_textfile_scrape_error 0" in lines
+    assert "collected before" not in said
+    for name in names:
+        for metric in samples(tmp_path / f"{name}.prom"):
+            assert any(all(f'"{value}"' in line for value in metric[1:]) for line in lines), (metric, said)
+    assert len([line for line in lines if line.startswith("vllm_probe_release_info{")]) == 2
 
 
 @pytest.mark.parametrize(
