@@ -1,7 +1,8 @@
 """The tool call through langchain_openai, as the backend's own Python has it: run the client, and judge what it made of the replies."""
 
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from python_checks.harmony import REMEDY, leak
 from python_checks.result import CheckError, Fault, State, shorten
 
 CLIENT = Path(__file__).with_name("langchain_client.py")
+RUN = 300  # seconds; a run that nobody waits for any more ends then
 CLIENT_REMEDY = (
     "curl gets the call and langchain_openai drops it: compare its version with that of locks/backend.txt"
 )
@@ -23,8 +25,9 @@ def ask(python: str, url: str, model: str, timeout: float) -> dict[str, Any]:
         CheckError: it could not be run, or the client raised an exception, which is quoted.
     """
     given = json.dumps({"tool": weather.TOOL, "prompt": weather.PROMPT})
+    client = [*as_owner(Path(python)), "-I", str(CLIENT), url, model, f"{timeout:g}", given]
     try:
-        output = command.run([python, "-I", str(CLIENT), url, model, f"{timeout:g}", given], 3 * timeout)
+        output = command.run(client, 3 * timeout)
     except (OSError, TimeoutError) as error:
         raise CheckError(
             Fault(f"{python} cannot be run: {error}", "is it the backend's Python?", State.UNKNOWN)
@@ -39,6 +42,27 @@ def ask(python: str, url: str, model: str, timeout: float) -> dict[str, Any]:
         raise CheckError(
             Fault(words, "run the tool-call check; is langchain_openai installed there?", state)
         ) from error
+
+
+def as_owner(python: Path) -> list[str]:
+    """Return how to run it: root runs what another user could change as that user, by systemd and in a sandbox."""
+    owners = [path.lstat().st_uid for path in _way(python.absolute()) if path.exists()]
+    if os.geteuid() or not any(owners):
+        return [str(python)]
+    user = next(filter(None, owners))
+    rules = ("ProtectSystem=strict", "PrivateTmp=yes", "NoNewPrivileges=yes", f"RuntimeMaxSec={RUN}")
+    options = ["--pipe", "--wait", "--collect", "--quiet", *(f"--property={rule}" for rule in rules)]
+    return ["systemd-run", f"--uid={user}", *options, str(python)]
+
+
+def _way(path: Path) -> Iterator[Path]:
+    """Yield whatever decides which program `path` is: it, the links it goes through, and the directories of each."""
+    while True:
+        for place in (path, path.parent.resolve()):
+            yield from (*reversed(place.parents), place)
+        if not (path.is_symlink() and path.exists()):  # a circle of links does not exist
+            return
+        path = path.parent / path.readlink()
 
 
 def judge(document: dict[str, Any], tools: Sequence[dict[str, Any]]) -> list[Fault]:

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -28,14 +28,14 @@ def changed(exchanges: list[Exchange], case: str, old: str, new: str) -> list[Ex
 
 
 @contextmanager
-def replay(exchanges: list[Exchange]) -> Iterator[str]:
-    """Serve the exchanges on a free port; yield its URL. A request that was not recorded gets 418."""
+def replay(exchanges: list[Exchange], of: Callable[[Any], Any] = lambda body: body) -> Iterator[str]:
+    """Serve the exchanges on a free port; yield its URL. A request that is like none, in what `of` returns of its body, gets 418."""
 
     class Handler(BaseHTTPRequestHandler):
         def _answer(self) -> None:
             raw = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            request = (self.path, json.loads(raw) if raw else None)
-            found = [each for each in exchanges if (each["path"], each["body"]) == request]
+            request = (self.path, of(json.loads(raw) if raw else None))
+            found = [each for each in exchanges if (each["path"], of(each["body"])) == request]
             reply = (
                 found[0]
                 if found

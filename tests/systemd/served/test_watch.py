@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 
 import pytest
@@ -57,3 +58,20 @@ def test_the_deep_probe(host: Host) -> None:
     accepted(metrics)
     status = host.playbook("ansible/status.yml").stdout
     assert "canary" in status and "nightly" in status
+
+
+def test_the_deep_probe_runs_nobodys_python_as_root(host: Host) -> None:
+    """A checkout's Python belongs to the backend's user, who could have root run what they like."""
+    arguments, own = "/opt/vllm/checks/backend.args", "/srv/own"
+    kept = host.told(f"cat {arguments}")
+    host.told(
+        f"install -d -o backend {own} && printf '#!/bin/sh\\nid -un\\n' >{own}/python && chmod 755 {own}/python"
+    )
+    try:
+        host.told(f"sed -i 's|^/.*/bin/python$|{own}/python|' {arguments}")
+        host.ssh("systemctl start deep-probe.service", seconds=300)
+        verdict = json.loads(host.told(f"cat {WATCH}/deep.verdict"))
+    finally:
+        host.told(f"printf %s {shlex.quote(kept)} >{arguments}; rm -r {own}")
+    [reason] = [result["reason"] for result in verdict["results"] if result["check"] == "langchain"]
+    assert reason == "langchain_openai failed: backend"
