@@ -46,22 +46,8 @@ def test_the_canary_by_its_timer(host: Host) -> None:
     assert host.told(f"journalctl --unit canary --since @{int(begun) + 1} --output cat --quiet") == ""
 
 
-def test_the_deep_probe(host: Host) -> None:
-    host.told("systemctl start deep-probe.service", seconds=300)
-    assert int(host.show("deep-probe.service", "ExecMainStatus")) in (0, 1)
-    verdict = json.loads(host.told(f"cat {WATCH}/deep.verdict"))
-    states = {result["check"]: result["state"] for result in verdict["results"]}
-    assert {"langchain", "backend", "chat-named-stream", "responses-required"} <= set(states)
-    assert set(states.values()) <= {"ok", "warning"}, verdict["results"]
-    assert verdict["releases"]["vllm"] == host.told("cat /run/vllm/release")
-    metrics = host.told(f"cat {METRICS}/deep.prom") + "\n"
-    accepted(metrics)
-    status = host.playbook("ansible/status.yml").stdout
-    assert "canary" in status and "nightly" in status
-
-
 def test_the_deep_probe_runs_nobodys_python_as_root(host: Host) -> None:
-    """A checkout's Python belongs to the backend's user, who could have root run what they like."""
+    """A checkout's Python belongs to the backend's user, who could have root run what they like. The next test leaves a good verdict."""
     arguments, own = "/opt/vllm/checks/backend.args", "/srv/own"
     kept = host.told(f"cat {arguments}")
     host.told(
@@ -75,3 +61,17 @@ def test_the_deep_probe_runs_nobodys_python_as_root(host: Host) -> None:
         host.told(f"printf %s {shlex.quote(kept)} >{arguments}; rm -r {own}")
     [reason] = [result["reason"] for result in verdict["results"] if result["check"] == "langchain"]
     assert reason == "langchain_openai failed: backend"
+
+
+def test_the_deep_probe(host: Host) -> None:
+    host.told("systemctl start deep-probe.service", seconds=300)
+    assert int(host.show("deep-probe.service", "ExecMainStatus")) in (0, 1)
+    verdict = json.loads(host.told(f"cat {WATCH}/deep.verdict"))
+    states = {result["check"]: result["state"] for result in verdict["results"]}
+    assert {"langchain", "backend", "chat-named-stream", "responses-required"} <= set(states)
+    assert set(states.values()) <= {"ok", "warning"}, verdict["results"]
+    assert verdict["releases"]["vllm"] == host.told("cat /run/vllm/release")
+    metrics = host.told(f"cat {METRICS}/deep.prom") + "\n"
+    accepted(metrics)
+    status = host.playbook("ansible/status.yml").stdout
+    assert "canary" in status and "nightly" in status
