@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import threading
+from pathlib import Path
 
+import pytest
 import requests
 
 from tests.systemd.deployed import START, Host
@@ -21,6 +24,21 @@ def test_status_and_doctor(host: Host) -> None:
     assert re.search(r"(no|1) request running, none waiting", status.stdout)  # the canary asks, too
     doctor = host.playbook("ansible/doctor.yml")
     assert doctor.returncode == 0, doctor.stdout
+
+
+@pytest.mark.skipif(not Path("/usr/share/i18n/locales/ko_KR").exists(), reason="no Korean locale to make")
+def test_doctor_speaks_the_operators_language(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ansible itself refuses a locale that the controller lacks."""
+    make = ["localedef", "-i", "ko_KR", "-f", "UTF-8", tmp_path / "ko_KR.UTF-8"]
+    subprocess.run(make, check=True, timeout=60)
+    for name, value in {"LOCPATH": str(tmp_path), "LANG": "ko_KR.UTF-8"}.items():
+        monkeypatch.setenv(name, value)
+    for name in ("LC_ALL", "LC_MESSAGES"):
+        monkeypatch.delenv(name, raising=False)
+    doctor = host.playbook("ansible/doctor.yml")
+    assert doctor.returncode == 0 and "vllm 포트" in doctor.stdout, doctor.stdout
 
 
 def test_drain_lets_a_request_end_and_the_unit_stays_stopped(host: Host) -> None:
