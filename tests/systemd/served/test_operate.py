@@ -26,7 +26,9 @@ def test_status_and_doctor(host: Host) -> None:
     assert doctor.returncode == 0, doctor.stdout
 
 
-@pytest.mark.skipif(not Path("/usr/share/i18n/locales/ko_KR").exists(), reason="no Korean locale to make")
+@pytest.mark.skipif(
+    not Path("/usr/share/i18n/locales/ko_KR").exists(), reason="NOT TESTED: no Korean locale to make"
+)
 def test_doctor_speaks_the_operators_language(
     host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
