@@ -77,10 +77,9 @@ def judge(facts: Facts, memory: Memory, now: float, start_seconds: float) -> Ver
             filter(None, (verdict.remedy, "end that deploy, or deploy with -e deploy_lock_break=true"))
         )
         verdict = verdict._replace(state=worst([verdict.state, State.WARNING]), reason=reason, remedy=remedy)
-    struck = name in ("hung", "dead") and not memory.gave_up
-    return verdict._replace(
-        memory=replace(verdict.memory, condition=name), repeated=name == memory.condition and not struck
-    )
+    # Strikes count, and a run that fails its unit gives the reason beside systemd's words.
+    news = name != memory.condition or name in ("hung", "dead") or verdict.state is State.CRITICAL
+    return verdict._replace(memory=replace(verdict.memory, condition=name), repeated=not news)
 
 
 def _strike(name: str, facts: Facts, memory: Memory, now: float) -> Verdict:

@@ -200,13 +200,15 @@ def test_it_says_that_it_gave_up_until_a_chat_is_answered() -> None:
     ).memory.gave_up  # a person has taken over
 
 
-def test_a_journal_is_told_once_what_lasts_and_of_every_strike() -> None:
-    stopped, alive = Facts(unit=Unit("stopped")), Facts(unit=OLD, chat=ANSWERED)
+def test_a_journal_is_told_once_what_lasts_and_always_of_strikes_and_failures() -> None:
+    stopped, failed, alive = (
+        Facts(unit=Unit("stopped")),
+        Facts(unit=Unit("failed")),
+        Facts(unit=OLD, chat=ANSWERED),
+    )
     memory, repeated = KNOWN, []
-    for facts in [stopped, stopped, alive, stopped, *[HUNG] * 20]:
+    for facts in [stopped, stopped, alive, stopped, failed, failed, *[HUNG] * 20]:
         found = verdict(facts, memory)
         memory = found.memory
         repeated.append(found.repeated)
-    assert repeated[:4] == [False, True, False, False]
-    # Twelve strikes, the third, sixth and ninth with a restart, the twelfth with the giving up.
-    assert repeated[4:] == [False] * 12 + [True] * 8
+    assert repeated == [False, True] + [False] * 24

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import subprocess
 
 import pytest
@@ -49,16 +48,17 @@ def test_the_canary_by_its_timer(host: Host) -> None:
 def test_the_deep_probe_runs_nobodys_python_as_root(host: Host) -> None:
     """A checkout's Python belongs to the backend's user, who could have root run what they like. The next test leaves a good verdict."""
     arguments, own = "/opt/vllm/checks/backend.args", "/srv/own"
-    kept = host.told(f"cat {arguments}")
     host.told(
         f"install -d -o backend {own} && printf '#!/bin/sh\\nid -un\\n' >{own}/python && chmod 755 {own}/python"
     )
     try:
-        host.told(f"sed -i 's|^/.*/bin/python$|{own}/python|' {arguments}")
+        host.told(
+            f"mv {arguments} {own}/kept && sed 's|^/.*/bin/python$|{own}/python|' {own}/kept >{arguments}"
+        )
         host.ssh("systemctl start deep-probe.service", seconds=300)
         verdict = json.loads(host.told(f"cat {WATCH}/deep.verdict"))
     finally:
-        host.told(f"printf %s {shlex.quote(kept)} >{arguments}; rm -r {own}")
+        host.told(f"mv {own}/kept {arguments}; rm -r {own}")
     [reason] = [result["reason"] for result in verdict["results"] if result["check"] == "langchain"]
     assert reason == "langchain_openai failed: backend"
 
