@@ -15,7 +15,7 @@ from typing import Any
 import httpx2
 
 BACKEND = Path(__file__).parents[2] / "examples" / "backend"
-START_SECONDS = 60
+START_SECONDS = 120
 
 
 @dataclass
