@@ -12,7 +12,6 @@ from python_checks.harmony import REMEDY, leak
 from python_checks.result import CheckError, Fault, State, shorten
 
 CLIENT = Path(__file__).with_name("langchain_client.py")
-RUN = 300  # seconds; a run that nobody waits for any more ends then
 CLIENT_REMEDY = (
     "curl gets the call and langchain_openai drops it: compare its version with that of locks/backend.txt"
 )
@@ -25,9 +24,10 @@ def ask(python: str, url: str, model: str, timeout: float) -> dict[str, Any]:
         CheckError: it could not be run, or the client raised an exception, which is quoted.
     """
     given = json.dumps({"tool": weather.TOOL, "prompt": weather.PROMPT})
-    client = [*as_owner(Path(python)), "-I", str(CLIENT), url, model, f"{timeout:g}", given]
+    limit = 3 * timeout  # for both replies and the client's start
+    client = [*as_owner(Path(python), limit), "-I", str(CLIENT), url, model, f"{timeout:g}", given]
     try:
-        output = command.run(client, 3 * timeout)
+        output = command.run(client, limit)
     except (OSError, TimeoutError) as error:
         raise CheckError(
             Fault(f"{python} cannot be run: {error}", "is it the backend's Python?", State.UNKNOWN)
@@ -44,13 +44,13 @@ def ask(python: str, url: str, model: str, timeout: float) -> dict[str, Any]:
         ) from error
 
 
-def as_owner(python: Path) -> list[str]:
-    """Return how to run it: root runs what another user could change as that user, by systemd and in a sandbox."""
+def as_owner(python: Path, limit: float) -> list[str]:
+    """Return how to run it: root runs what another user could change as that user, by systemd in a sandbox, for `limit` seconds."""
     owners = [path.lstat().st_uid for path in _way(python.absolute()) if path.exists()]
     if os.geteuid() or not any(owners):
         return [str(python)]
     user = next(filter(None, owners))
-    rules = ("ProtectSystem=strict", "PrivateTmp=yes", "NoNewPrivileges=yes", f"RuntimeMaxSec={RUN}")
+    rules = ("ProtectSystem=strict", "PrivateTmp=yes", "NoNewPrivileges=yes", f"RuntimeMaxSec={limit:g}")
     options = ["--pipe", "--wait", "--collect", "--quiet", *(f"--property={rule}" for rule in rules)]
     return ["systemd-run", f"--uid={user}", *options, str(python)]
 

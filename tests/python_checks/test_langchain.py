@@ -66,15 +66,16 @@ def test_root_runs_nobodys_python(tmp_path: Path) -> None:
     python = tmp_path / "checkout" / ".venv" / "bin" / "python"
     python.parent.mkdir(parents=True)
     python.symlink_to("/usr/bin/python3")
-    assert langchain.as_owner(python) == [str(python)]
+    assert langchain.as_owner(python, 90) == [str(python)]
     for given in (python, python.parent, tmp_path / "checkout"):
         os.chown(given, 4711, 4711, follow_symlinks=False)
-        words = langchain.as_owner(python)
+        words = langchain.as_owner(python, 90)
         assert words[:2] == ["systemd-run", "--uid=4711"] and words[-1] == str(python)
+        assert "--property=RuntimeMaxSec=90" in words
         os.chown(given, 0, 0, follow_symlinks=False)
     (tmp_path / "own").mkdir()
     os.chown(tmp_path / "own", 4711, 4711)
     (tmp_path / "own" / "python3").symlink_to("/usr/bin/python3")
     python.unlink()
     python.symlink_to(tmp_path / "own" / "python3")
-    assert langchain.as_owner(python)[0] == "systemd-run"
+    assert langchain.as_owner(python, 90)[0] == "systemd-run"
