@@ -29,6 +29,14 @@ def test_timers(deployed: Host, job: str) -> None:
     assert float(last.partition(": ")[2].split()[0]) <= 2.0, last
 
 
+def test_what_a_killed_play_wrote_is_read_by_the_next(deployed: Host) -> None:
+    deployed.told("touch /etc/systemd/system/deep-probe.timer")
+    assert deployed.show("deep-probe.timer", "NeedDaemonReload") == "yes"
+    deploy = deployed.playbook("deploy.yml")
+    assert "changed=0 " in deploy.stdout, deploy.stdout
+    assert deployed.show("deep-probe.timer", "NeedDaemonReload") == "no"
+
+
 def test_the_canary_by_its_timer(host: Host) -> None:
     assert canary(host)[0] == 0
     begun = host.told("date +%s")
