@@ -16,15 +16,18 @@ action = load("action/deploy_lock")
 
 
 def test_of_many_at_once_one_has_it(tmp_path: Path) -> None:
-    start = time.monotonic() + 0.2
+    gate, opened = os.pipe()
     children = []
     for number in range(8):
         child = os.fork()
         if not child:
-            time.sleep(start - time.monotonic())
+            os.close(opened)
+            os.read(gate, 1)  # until all of them are there
             os._exit(0 if module.take(tmp_path / "lock", {"pid": number}, None) else 1)
         children.append(child)
+    os.close(opened)
     codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+    os.close(gate)
     assert codes.count(0) == 1
     assert module.read(tmp_path / "lock") == {"pid": codes.index(0)}
 

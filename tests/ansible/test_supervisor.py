@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -46,7 +47,7 @@ HOSTILE = [
 ]
 
 
-def until(condition: Callable[[], bool], seconds: float = 30) -> None:
+def until(condition: Callable[[], bool], seconds: float = 60) -> None:
     """Wait for a condition, with a deadline."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -115,6 +116,26 @@ class Supervised:
         self.state_file.unlink()
         return state
 
+    def wait_for_reaper(self) -> None:
+        """Wait until the reaper has looked at all that is there now: it wakes, looks, and sleeps again."""
+        first = self.sleep_of_reaper()
+        until(lambda: self.sleep_of_reaper() != first, 120)
+
+    def sleep_of_reaper(self) -> str:
+        """Wait until it has slept for a second, of the two between its looks; return the number of the sleep."""
+        seen = [""] * 11  # a tenth of a second apart
+
+        def asleep() -> bool:
+            children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+            reaper = [pid for pid in children if b"reap.py" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+            status = Path(f"/proc/{reaper[0]}/status").read_text() if reaper else ""
+            sleep = re.search(r"State:\tS(?s:.*)\nvoluntary_ctxt_switches:\t(\d+)", status)
+            seen.append(sleep[1] if sleep else "")
+            return seen[-1] != "" and len(set(seen[-11:])) == 1
+
+        until(asleep, 120)
+        return seen[-1]
+
     def shared_files(self) -> list[Path]:
         """Return the files of the service in /dev/shm."""
         return list(Path("/dev/shm").glob(f"{self.shared}-*"))
@@ -144,7 +165,7 @@ def test_arguments_and_environment_arrive_unharmed(supervised: Supervised) -> No
 
 def test_killed_parent_leaves_nothing_beside_the_new_one(supervised: Supervised) -> None:
     first = supervised.state()
-    time.sleep(6)  # the reaper looks every two seconds and notes what the group maps
+    supervised.wait_for_reaper()
     os.kill(int(str(first["pid"])), signal.SIGKILL)
     second = supervised.state()
     assert second["pid"] != first["pid"]
@@ -157,7 +178,7 @@ def test_killed_parent_leaves_nothing_beside_the_new_one(supervised: Supervised)
 def test_stop_leaves_no_shared_memory(supervised: Supervised) -> None:
     state = supervised.state()
     assert supervised.shared_files()
-    time.sleep(6)
+    supervised.wait_for_reaper()
     supervised.end()
     assert not alive(int(str(state["child"])))
     assert not supervised.shared_files()
@@ -168,7 +189,7 @@ def test_killed_supervisord_takes_its_services_along(tmp_path: Path) -> None:
     state = supervised.state()
     semaphore = Path(str(state["semaphore"]))
     assert semaphore.exists()
-    time.sleep(6)
+    supervised.wait_for_reaper()
     supervised.process.kill()
     supervised.process.wait(timeout=10)
     until(lambda: not alive(int(str(state["pid"]))) and not alive(int(str(state["child"]))))

@@ -82,7 +82,7 @@ def starting(directory: Path) -> Iterator[Start]:
 
     def run(**settings: str) -> Backend:
         log = directory / f"log-{len(processes)}"
-        environment = {"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1", **settings}
+        environment = {"PATH": os.environ["PATH"], **settings}
         with log.open("wb") as out:
             processes.append(
                 subprocess.Popen(

