@@ -6,6 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 MODEL = "gpt-oss-120b"
+# As vLLM 0.32 says it (renderers/params.py).
+TOO_LONG = (
+    "This model's maximum context length is 131072 tokens. However, your prompt contains at least 131073 input tokens, which exceeds this"
+    " limit even without any output tokens. Please reduce the length of the input prompt."
+)
 TOPICS = {"휴가": "휴가 정책", "vacation": "vacation policy"}
 
 
@@ -28,6 +33,13 @@ def dangling(messages: list[dict[str, Any]]) -> bool:
     )
 
 
+def too_long(mode: str, messages: list[dict[str, Any]]) -> bool:
+    """Tell whether messages exceed the window of a mode such as "window 5000", which counts characters."""
+    return mode.startswith("window ") and sum(len(m["content"] or "") for m in messages) > int(
+        mode.split()[1]
+    )
+
+
 def finish(mode: str, message: dict[str, Any]) -> str:
     """Return the finish_reason of a message; a server that is being stopped breaks off with "abort"."""
     if mode == "abort":
@@ -45,6 +57,8 @@ def answer(mode: str, request: dict[str, Any]) -> dict[str, Any]:
     last = request["messages"][-1]
     if mode == "loop" and request.get("tools"):
         return _call("get_weather", {"location": "Seoul"})
+    if mode.startswith("say "):
+        return _say(mode.removeprefix("say "))
     if mode == "empty":
         return _say(None)
     if mode == "bad_arguments":

@@ -1,12 +1,14 @@
 """The main path over HTTP, and sessions across turns, restarts and concurrent requests."""
 
+import re
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
+import pytest
 from replay import LONGEST_HANG, Replay
-from running import Backend, Start
+from running import Backend, Start, events
 
 QUESTION = "회사 휴가 정책 알려줘"
 POLICY = "연차 휴가는 1년에 15일이며 3일 전에 신청합니다."
@@ -111,13 +113,84 @@ def _reaches(peer: Replay, busy: int) -> bool:
 
 
 def test_long_session_does_not_grow(start: Start, peer: Replay) -> None:
-    backend = start(VLLM_BASE_URL=peer.url, HISTORY_MESSAGES="6")
+    """A turn has about 40 tokens: 53 bytes of the question and 59 of its echo."""
+    backend = start(VLLM_BASE_URL=peer.url, HISTORY_TOKENS="120")
     sizes = []
     for number in range(8):
-        assert backend.chat(f"word {number}").status_code == 200
+        assert backend.chat(f"{'word ' * 10}{number}").status_code == 200
         sizes.append(len(peer.requests[-1]["messages"]))
     assert sizes == [2, 4, 6, 8, 8, 8, 8, 8]
-    assert peer.requests[-1]["messages"][1]["content"] == "word 4"
+    assert peer.requests[-1]["messages"][1]["content"].endswith(" 4")
+
+
+def test_session_that_is_too_long_for_the_model_goes_on_without_its_oldest_turns(
+    backend: Backend, peer: Replay
+) -> None:
+    for number in range(5):
+        assert backend.chat(f"{number} " + "x" * 1000).status_code == 200
+    peer.mode = "window 5000"
+    reply = backend.chat("서울 날씨 알려줘")
+    assert (reply.status_code, reply.json()["tools_called"]) == (200, ["get_weather"])
+    seen = [m["content"][0] for m in peer.requests[-1]["messages"] if m["role"] == "user"]
+    assert seen == ["3", "4", "서"]
+    refused = len(peer.requests)
+    assert backend.chat("and now?").status_code == 200
+    assert len(peer.requests) == refused + 1, "what was cut stays cut: nothing is refused twice"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_message_that_is_too_long_for_the_model_is_named(
+    backend: Backend, peer: Replay, stream: bool
+) -> None:
+    assert backend.chat("hello").status_code == 200
+    peer.mode = "window 1000"
+    route = "/v1/chat/stream" if stream else "/v1/chat"
+    reply = backend.client.post(route, json={"message": "x" * 2000, "session_id": backend.session})
+    assert (reply.status_code, reply.json()["error"]) == (413, "too_long")
+    assert "shorter" in reply.json()["remedy"]
+    assert backend.chat("and now?").status_code == 200
+    assert [m["content"] for m in peer.requests[-1]["messages"] if m["role"] == "user"] == [
+        "hello",
+        "and now?",
+    ]
+
+
+LEAKS = (
+    "<|channel|>final<|message|>Hello",
+    "One moment. <|start|>assistant",
+    "assistantcommentary to=functions.get_weather",
+    "It is 21 degrees.assistantfinalIt is 21 degrees.",
+    "commentary to=functions.get_weather json",
+)
+
+
+@pytest.mark.parametrize("text", LEAKS)
+def test_raw_harmony_text_never_reaches_the_user(backend: Backend, peer: Replay, text: str) -> None:
+    peer.mode = f"say {text}"
+    reply = backend.chat("hello")
+    assert (reply.status_code, reply.json()["error"]) == (502, "model_failed")
+    assert "Harmony" in reply.json()["reason"] and "--tool-call-parser" in reply.json()["remedy"]
+    body = {"message": "hello", "session_id": backend.session}
+    reply = backend.client.post("/v1/chat/stream", json=body)
+    # What leaks in the first piece still gets its HTTP status.
+    streamed = events(reply.text) if reply.status_code == 200 else [("error", reply.json())]
+    assert (streamed[-1][0], streamed[-1][1]["error"]) == ("error", "model_failed")
+    shown = "".join(data["text"] for name, data in streamed if name == "token")
+    assert text.startswith(shown) and not re.search(r"<\||assistant|to=", shown)
+    peer.mode = "normal"
+    assert backend.chat("and now?").status_code == 200
+    assert not any(text in str(m["content"]) for m in peer.requests[-1]["messages"])
+
+
+@pytest.mark.parametrize(
+    "text", ["if a < b | c", "my assistant says: an asset", "what <p> is", "ends with <", "an as", "1 <| 2"]
+)
+def test_words_that_only_begin_like_harmony_arrive_whole(backend: Backend, peer: Replay, text: str) -> None:
+    peer.mode = f"say {text}"
+    assert backend.chat("hello").json()["answer"] == text
+    streamed = backend.stream("hello")
+    assert "".join(data["text"] for name, data in streamed if name == "token") == text
+    assert streamed[-1][1]["answer"] == text
 
 
 def test_settings_reach_the_model(start: Start, peer: Replay) -> None:

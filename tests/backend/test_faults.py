@@ -4,12 +4,15 @@ import socket
 import sqlite3
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
+import httpx2
 import pytest
 from replay import LONGEST_HANG, Replay
 from running import Backend, Start
 
 QUESTION = "서울 날씨 알려줘"
+TABLES = ("checkpoints", "writes", "session_use")
 
 
 @pytest.fixture
@@ -179,3 +182,47 @@ def test_session_store_that_cannot_be_written_is_named(start: Start, peer: Repla
     reply = backend.chat("hello")
     assert (reply.status_code, reply.json()["error"]) == (503, "sessions_unavailable")
     assert "session_use" not in reply.text
+
+
+def test_nothing_is_written_for_a_turn_that_failed(start: Start, closed_port: int) -> None:
+    backend = start(VLLM_BASE_URL=f"http://127.0.0.1:{closed_port}/v1")
+    for number in range(5):
+        assert backend.chat("hello", f"s-{number}").status_code == 503
+    with sqlite3.connect(backend.log.with_name("sessions.sqlite3")) as file:
+        rows = [file.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in TABLES]
+    file.close()
+    assert rows == [0, 0, 0]
+
+
+@pytest.mark.parametrize("route", ["/v1/chat", "/v1/chat/stream"])
+def test_client_that_leaves_before_the_answer_ends_the_work(
+    backend: Backend, peer: Replay, route: str
+) -> None:
+    peer.mode = "hang"
+    body = {"message": "tell me more", "session_id": backend.session}
+    with pytest.raises(httpx2.ReadTimeout):
+        backend.client.post(route, json=body, timeout=httpx2.Timeout(60, read=1))
+    assert peer.hanging.wait(60)
+    peer.mode = "normal"
+    started = time.monotonic()
+    assert backend.chat("hello").status_code == 200
+    # The turn that was left would have held the session until the peer lets go.
+    assert time.monotonic() - started < LONGEST_HANG / 2
+    assert said(peer) == ["hello"]
+    assert [line["status"] for line in backend.lines() if line.get("code") == "client_gone"][-1:] == [499]
+
+
+def test_turns_at_once_are_limited(start: Start, peer: Replay) -> None:
+    backend = start(VLLM_BASE_URL=peer.url, MAX_TURNS="1")
+    peer.mode = "hang"
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(backend.chat, "hello", "a")
+        assert peer.hanging.wait(60)
+        for route in ("/v1/chat", "/v1/chat/stream"):
+            reply = backend.client.post(route, json={"message": "hello", "session_id": "b"})
+            assert (reply.status_code, reply.json()["error"]) == (503, "too_busy")
+            assert int(reply.headers["retry-after"]) > 0
+        peer.mode = "normal"
+        peer.release.set()
+        assert first.result().status_code == 200
+    assert backend.chat("hello", "b").status_code == 200

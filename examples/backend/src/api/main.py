@@ -8,12 +8,13 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from src.api import failures, logs
 from src.api.body_limit import BodyLimit
+from src.api.presence import unless_gone
 from src.api.schemas import ChatRequest
 from src.api.streaming import TurnEvents
 from src.config.settings import get_settings
 from src.core.agent import Agent, Reply
 from src.core.readiness import Readiness
-from src.core.sessions import open_sessions
+from src.core.sessions import Limits, open_sessions
 
 logs.configure()
 settings = get_settings()
@@ -22,7 +23,8 @@ settings = get_settings()
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Open the session store; uvicorn closes it after the last request in flight."""
-    async with open_sessions(settings.SESSIONS_DB, settings.SESSION_DAYS) as sessions:
+    limits = Limits(settings.SESSION_DAYS, settings.MAX_SESSIONS, settings.MAX_SESSIONS_MB * 2**20)
+    async with open_sessions(settings.SESSIONS_DB, limits) as sessions:
         app.state.agent = Agent(settings, sessions)
         app.state.readiness = Readiness(settings)
         yield
@@ -52,8 +54,8 @@ async def ready(request: Request) -> dict[str, str]:
 @app.post("/v1/chat")
 async def chat(body: ChatRequest, request: Request) -> Reply:
     """Answer one message of a session."""
-    reply: Reply = await request.app.state.agent.answer(body.message, body.session_id)
-    return reply
+    agent: Agent = request.app.state.agent
+    return await unless_gone(request, agent.answer(body.message, body.session_id))
 
 
 @app.post("/v1/chat/stream", response_class=EventSourceResponse)

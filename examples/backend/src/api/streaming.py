@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 from fastapi.sse import ServerSentEvent
 
 from src.api.failures import log_failure
+from src.api.presence import unless_gone
 from src.api.schemas import ChatRequest
 from src.core.agent import Agent, Event
 from src.core.errors import ServiceError
@@ -42,12 +43,12 @@ async def start_turn(body: ChatRequest, request: Request) -> AsyncIterator[Async
     """Start the turn in a task of its own, and give its events once the first one is there.
 
     Raises:
-        ServiceError: The turn failed before its first event, so the client gets a proper HTTP status.
+        ServiceError: The turn failed before its first event, so the client gets a proper HTTP status; or the client left.
     """
     events: asyncio.Queue[Event | ServiceError] = asyncio.Queue()
     task = asyncio.create_task(_run(request.app.state.agent, body, events))
     try:
-        first = await events.get()
+        first = await unless_gone(request, events.get())
         if isinstance(first, ServiceError):
             raise first
         yield _follow(first, events)

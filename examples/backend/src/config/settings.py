@@ -37,10 +37,14 @@ class Settings(BaseSettings):
     REQUEST_SECONDS: Annotated[float, Field(gt=0)] = 120
     READY_SECONDS: Annotated[float, Field(gt=0)] = 10
     MAX_MESSAGE_CHARS: Annotated[int, Field(ge=1)] = 8000
-    HISTORY_MESSAGES: Annotated[int, Field(ge=0)] = 40
-    """Earlier messages (user, assistant and tool) that a session keeps and the model sees."""
+    HISTORY_TOKENS: Annotated[int, Field(ge=0)] = 32_000
+    """About how many tokens of earlier turns a session keeps and the model sees."""
+    MAX_TURNS: Annotated[int, Field(ge=1)] = 128
+    """Turns at once, waiting ones included."""
     SESSIONS_DB: Path = Path("sessions.sqlite3")
     SESSION_DAYS: Annotated[float, Field(gt=0)] = 30
+    MAX_SESSIONS: Annotated[int, Field(ge=1)] = 10_000
+    MAX_SESSIONS_MB: Annotated[int, Field(ge=1)] = 1024
 
 
 @lru_cache

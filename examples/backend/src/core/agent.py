@@ -6,18 +6,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from langchain.agents import create_agent
-from langchain.agents.middleware import ModelRequest, ModelResponse, wrap_model_call
+from langchain.agents.middleware import AgentMiddleware, AgentState, ModelRequest, ModelResponse
 from langchain_core.messages import AIMessage, AIMessageChunk, AnyMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import StreamMode
 
 from src.config.settings import Settings
-from src.core.errors import ServiceError, explain, model_fault, unavailable
+from src.core import harmony
+from src.core.errors import ServiceError, explain, model_fault, too_busy, unavailable
 from src.core.llm_service import LLMService
-from src.core.sessions import Sessions, is_answer, tidy
+from src.core.sessions import Sessions, is_answer, newer_half, tidy
 from src.core.tools import TOOLS
 
-ModelHandler = Callable[[ModelRequest], Awaitable[ModelResponse]]
+ModelHandler = Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]]
 
 
 @dataclass
@@ -38,16 +39,43 @@ class Event:
     data: dict[str, Any]
 
 
-@wrap_model_call
-async def _name_model_faults(request: ModelRequest, handler: ModelHandler) -> ModelResponse:
-    try:
-        response = await handler(request)
-    except Exception as error:
-        raise model_fault(error) from error
-    # vLLM that drains says 200 and this to new requests, and to running ones whose time is over.
-    if any(message.response_metadata.get("finish_reason") == "abort" for message in response.result):
-        raise unavailable("the model server is being stopped")
-    return response
+@dataclass
+class Turn:
+    """What the model is shown of a session in this turn: the messages from the one with this id on, at first all."""
+
+    first: str | None = None
+
+    def seen(self, messages: list[AnyMessage]) -> list[AnyMessage]:
+        """Return what the model is shown of all messages."""
+        ids = [message.id for message in messages]
+        return messages[ids.index(self.first) :] if self.first else messages
+
+
+class Asking(AgentMiddleware[AgentState[Any], Turn]):
+    """Asks the model, and names what goes wrong; a session that is too long for it goes on without its older half."""
+
+    async def awrap_model_call(
+        self, request: ModelRequest[Turn], handler: ModelHandler
+    ) -> ModelResponse[Any]:
+        """Return what the model says, fit for the user."""
+        turn = request.runtime.context
+        while True:
+            shown = turn.seen(request.messages)
+            try:
+                response = await handler(request.override(messages=shown))
+                break
+            except Exception as error:
+                fault = model_fault(error)
+                shorter = newer_half(shown) if fault.code == "too_long" else []
+                if not shorter:
+                    raise fault from error
+                turn.first = shorter[0].id
+        # vLLM that drains says 200 and this to new requests, and to running ones whose time is over.
+        if any(message.response_metadata.get("finish_reason") == "abort" for message in response.result):
+            raise unavailable("the model server is being stopped")
+        for message in response.result:
+            harmony.check(str(message.text))
+        return response
 
 
 class Agent:
@@ -62,12 +90,14 @@ class Agent:
         """
         self._settings = settings
         self._sessions = sessions
+        self._turns = 0
+        # Without a checkpointer: the session is written once, when the turn has its answer.
         self._graph = create_agent(
             LLMService.get_llm(temperature=settings.TEMPERATURE),
             TOOLS,
             system_prompt=settings.SYSTEM_PROMPT,
-            middleware=[_name_model_faults],
-            checkpointer=sessions.saver,
+            middleware=[Asking()],
+            context_schema=Turn,
         )
 
     async def answer(
@@ -83,7 +113,10 @@ class Agent:
         Raises:
             ServiceError: The turn failed. The session stays as it was before the turn.
         """
+        if self._turns >= self._settings.MAX_TURNS:
+            raise too_busy(self._turns)
         limit = self._settings.REQUEST_SECONDS
+        self._turns += 1
         try:
             async with asyncio.timeout(limit), self._sessions.turn(session_id):
                 return await self._turn(message, session_id, emit)
@@ -91,35 +124,39 @@ class Agent:
             raise
         except Exception as error:
             raise explain(error, limit) from error
+        finally:
+            self._turns -= 1
 
     async def _turn(self, message: str, session_id: str, emit: Callable[[Event], None] | None) -> Reply:
-        config: RunnableConfig = {
-            "configurable": {"thread_id": session_id},
-            # Steps alternate between model and tools.
-            "recursion_limit": 2 * self._settings.MAX_STEPS - 1,
+        # Steps alternate between model and tools.
+        config: RunnableConfig = {"recursion_limit": 2 * self._settings.MAX_STEPS - 1}
+        turn, history = Turn(), await self._sessions.load(session_id)
+        asked: Any = {
+            "messages": [*tidy(history, self._settings.HISTORY_TOKENS), HumanMessage(message)],
         }
-        state = await self._graph.aget_state(config)
-        stale = tidy(state.values.get("messages", []), self._settings.HISTORY_MESSAGES)
-        turn: Any = {"messages": [*stale, HumanMessage(message)]}
-        # durability="exit": one write a turn, so a killed process leaves the last whole turn.
         if emit is None:
-            values = await self._graph.ainvoke(turn, config, durability="exit")
+            values = await self._graph.ainvoke(asked, config, context=turn)
         else:
-            values = await self._follow(turn, config, emit)
-        return self._reply(values["messages"], session_id)
+            values = await self._follow(asked, config, turn, emit)
+        reply = self._reply(values["messages"], session_id)
+        await self._sessions.save(session_id, turn.seen(values["messages"]))
+        return reply
 
     async def _follow(
-        self, turn: Any, config: RunnableConfig, emit: Callable[[Event], None]
+        self, asked: Any, config: RunnableConfig, turn: Turn, emit: Callable[[Event], None]
     ) -> dict[str, Any]:
         values: dict[str, Any] = {}
         modes: list[StreamMode] = ["messages", "values"]
-        steps: AsyncIterator[Any] = self._graph.astream(turn, config, stream_mode=modes, durability="exit")
+        words = harmony.Words()
+        steps: AsyncIterator[Any] = self._graph.astream(asked, config, context=turn, stream_mode=modes)
         async for mode, part in steps:
             if mode == "values":
                 values = part
+                _emit_token(words.rest(), emit)
+                words = harmony.Words()
                 _emit_tools(part["messages"][-1], emit)
-            elif isinstance(part[0], AIMessageChunk) and part[0].text:
-                emit(Event("token", {"text": str(part[0].text)}))
+            elif isinstance(part[0], AIMessageChunk):
+                _emit_token(words.add(str(part[0].text)), emit)
         return values
 
     def _reply(self, messages: list[AnyMessage], session_id: str) -> Reply:
@@ -132,6 +169,11 @@ class Agent:
         asked = max(at for at, message in enumerate(messages) if isinstance(message, HumanMessage))
         calls = [call for m in messages[asked:] if isinstance(m, AIMessage) for call in m.tool_calls]
         return Reply(str(last.text), session_id, [call["name"] for call in calls], self._settings.MODEL_NAME)
+
+
+def _emit_token(text: str, emit: Callable[[Event], None]) -> None:
+    if text:
+        emit(Event("token", {"text": text}))
 
 
 def _emit_tools(message: AnyMessage, emit: Callable[[Event], None]) -> None:

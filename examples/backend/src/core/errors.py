@@ -1,5 +1,6 @@
 """Every failure that a client may see: an HTTP status, a code to act on, a reason to read, often a remedy."""
 
+import re
 import sqlite3
 from dataclasses import dataclass
 
@@ -8,6 +9,8 @@ import openai
 from langgraph.errors import GraphRecursionError
 
 RETRY_SECONDS = 5
+# vLLM has had several words for it.
+_TOO_LONG = re.compile(r"context length|context window|max_model_len|maximum model length", re.IGNORECASE)
 
 
 @dataclass
@@ -43,6 +46,17 @@ def unavailable(reason: str) -> ServiceError:
     return ServiceError(503, "model_unavailable", reason, "check that vLLM runs and answers at VLLM_BASE_URL")
 
 
+def too_busy(turns: int) -> ServiceError:
+    """Return the 503 of a backend that works on as many turns as it may."""
+    remedy = "ask again later; MAX_TURNS is the limit"
+    return ServiceError(503, "too_busy", f"{turns} turns are being answered already", remedy)
+
+
+def client_gone() -> ServiceError:
+    """Return what the log says of a client that did not wait for its answer; nobody receives it."""
+    return ServiceError(499, "client_gone", "the client closed the connection")
+
+
 def timed_out(seconds: float) -> ServiceError:
     """Return the 504 of an answer that took longer than its limit in seconds."""
     return ServiceError(
@@ -51,8 +65,11 @@ def timed_out(seconds: float) -> ServiceError:
 
 
 def _refused(error: openai.APIStatusError) -> ServiceError:
-    """A 4xx of vLLM: the backend asked for something wrong, so its own answer is 502."""
+    """A 4xx of vLLM: the backend asked for something wrong, so its own answer is 502; but a message may be too long."""
     detail = error.body.get("message") if isinstance(error.body, dict) else None
+    if error.status_code == 400 and _TOO_LONG.search(str(detail)):
+        reason = "the message, and what tools answered to it, exceed the context of the model"
+        return ServiceError(413, "too_long", reason, "send a shorter message")
     reason = f"the model server answered {error.status_code}: {str(detail or 'no reason given')[:300]}"
     remedies = {
         401: "set OPENAI_API_KEY to the key of the vLLM server",
