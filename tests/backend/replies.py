@@ -88,7 +88,8 @@ def chunks(message: dict[str, Any], reason: str) -> Iterator[dict[str, Any]]:
         }
         deltas.append({"tool_calls": [head]})
         deltas += [{"tool_calls": [{"index": index, "function": {"arguments": piece}}]} for piece in text]
-    deltas += [{"content": word} for word in re.findall(r"\S+\s*", message["content"] or "")]
+    # Tokens are no words: a marker may come in several pieces.
+    deltas += [{"content": piece} for piece in re.findall(r"(?s).{1,3}", message["content"] or "")]
     head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": MODEL}
     for delta in deltas:
         yield head | {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
