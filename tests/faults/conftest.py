@@ -11,9 +11,18 @@ from tests.faults.left import Left
 from tests.faults.rows import Report, forget
 from tests.faults.serving import serve
 from tests.systemd.deployed import Host
-from tests.systemd.fixtures import deployed, fresh_host, pytest_runtest_makereport
+from tests.systemd.fixtures import deployed, fresh_host, pytest_runtest_makereport, unlocked
 
-__all__ = ["deployed", "fresh_host", "host", "left", "pytest_runtest_makereport", "refused", "report"]
+__all__ = [
+    "deployed",
+    "fresh_host",
+    "host",
+    "left",
+    "pytest_runtest_makereport",
+    "refused",
+    "report",
+    "unlocked",
+]
 
 
 @pytest.fixture

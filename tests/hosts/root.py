@@ -94,6 +94,8 @@ def _build(target: Path, lock: int) -> None:
         customize = Path(directory) / "customize"
         customize.write_text(CUSTOMIZE)
         command = [
+            # Mounts of its own, for one that is killed does not unmount what it has mounted in the tree.
+            *("unshare", "--mount"),
             *("mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory", f"--aptopt={options}"),
             *("--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr", "--dpkgopt=force-unsafe-io"),
             *(f"--dpkgopt=path-exclude={pattern}" for pattern in EXCLUDED),

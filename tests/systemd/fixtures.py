@@ -14,8 +14,9 @@ import pytest
 from tests.systemd.deployed import START, Host
 from tests.systemd.play import REPOSITORY
 
-__all__ = ["deployed", "fresh_host", "host", "pytest_runtest_makereport"]
+__all__ = ["deployed", "fresh_host", "host", "pytest_runtest_makereport", "unlocked"]
 HOSTS = REPOSITORY / "tests/hosts/hosts.py"
+LOCK = "/opt/vllm/deploy.lock"
 
 
 @pytest.fixture(scope="session")
@@ -37,6 +38,14 @@ def host(deployed: Host) -> Host:
             run = deployed.playbook("deploy.yml", "-e", "deploy_lock_break=true")
             assert run.returncode == 0, run.stdout
     return deployed
+
+
+@pytest.fixture(autouse=True)
+def unlocked(deployed: Host) -> Iterator[None]:
+    """Let no test leave a deploy lock, for which the next one's deploy would be refused; where one failed, remove it."""
+    yield
+    left = deployed.ssh(f"cat {LOCK} && rm -r {LOCK}")
+    assert left.returncode, f"a deploy lock was left behind: {left.stdout}"
 
 
 @contextmanager

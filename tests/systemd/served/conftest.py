@@ -1,5 +1,5 @@
 """Tests of the deployed host."""
 
-from tests.systemd.fixtures import deployed, fresh_host, host, pytest_runtest_makereport
+from tests.systemd.fixtures import deployed, fresh_host, host, pytest_runtest_makereport, unlocked
 
-__all__ = ["deployed", "fresh_host", "host", "pytest_runtest_makereport"]
+__all__ = ["deployed", "fresh_host", "host", "pytest_runtest_makereport", "unlocked"]

@@ -23,7 +23,7 @@ class Restart:
         status: lines of ``systemctl status`` that tell the phase, in their order.
         backend: exit code and seconds of a restart of the backend meanwhile.
         ready, health, chat: what the backend answered then.
-        call: the function that the first request called, and the seconds that took.
+        call: the function that the first request called, and the seconds that this and the next one took.
     """
 
     code: int = -1
@@ -33,7 +33,7 @@ class Restart:
     ready: int = 0
     health: int = 0
     chat: int = 0
-    call: tuple[str, float] = ("", 0)
+    call: tuple[str, float, float] = ("", 0, 0)
 
 
 def test_a_start_whose_process_dies_is_no_success(host: Host) -> None:
@@ -41,7 +41,7 @@ def test_a_start_whose_process_dies_is_no_success(host: Host) -> None:
     restart = subprocess.Popen(host.command("systemctl restart vllm"))
     host.until(lambda: "importing" in host.show("vllm", "StatusText"), 60, "vLLM is loading")
     host.told(f"kill -9 {host.pid('vllm')}")
-    assert restart.wait(8) == 1
+    assert restart.wait(60) == 1  # and not when the time for a start is over
     assert host.show("vllm", "ActiveState") != "active"
     assert "wait CRITICAL" in host.log()
     host.told("systemctl stop vllm")
@@ -72,8 +72,10 @@ def restart(deployed: Host) -> Restart:
         started = time.monotonic()
         seen.code = deployed.ssh("systemctl restart vllm", seconds=START).returncode
         seen.seconds = time.monotonic() - started
-        arguments = deployed.tool_call()
-        seen.call = str(arguments), time.monotonic() - started - seen.seconds
+        arguments, times = str(deployed.tool_call()), [time.monotonic()]
+        deployed.tool_call()
+        times += [time.monotonic()]
+        seen.call = arguments, times[0] - started - seen.seconds, times[1] - times[0]
 
     thread = threading.Thread(target=systemctl)
     thread.start()
@@ -93,10 +95,10 @@ def restart(deployed: Host) -> Restart:
 
 def test_it_returns_when_the_model_answers(restart: Restart) -> None:
     assert restart.code == 0
-    call, seconds = restart.call
+    call, seconds, next_one = restart.call
     assert "get_weather" in call and "Seoul" in call
-    # By hand the first request of a fresh server takes 15 s: it compiles.
-    assert seconds < 4
+    # By hand the first request of a fresh server takes 15 s, ten times as long as the next one: it compiles.
+    assert seconds < 4 * max(1, next_one)
 
 
 def test_the_status_tells_the_phase(restart: Restart) -> None:
