@@ -3,13 +3,20 @@
 from dataclasses import replace
 from typing import NamedTuple
 
-from python_checks.liveness import Facts, condition, describe
+from python_checks.liveness import Facts, condition, describe, moved
 from python_checks.result import State, worst
 from python_checks.strikes import Memory
+from python_checks.words import span
 
 STRIKES = 3  # in a row; then the server is restarted
 HEALS = 3  # restarts within an HOUR; then it is left as it is
 HOUR = 3600.0  # seconds
+# A step that reads as many tokens as fit into one, at the end of the longest context, takes up to so many times one at its beginning: there
+# attention is nothing, and there it is four fifths of the work of gpt-oss-120b and its like.
+GROWTH = 6
+SLACK = 3  # the host may be busier than it was
+CEILING = 900.0  # seconds without a step, at most
+UNKNOWN = 300.0  # the same where no full step was measured yet
 SEE = "the doctor check tells more"
 # A busy server is a warning: no chat was answered, so it is not ok; and it works, so nobody need come.
 RULES = {
@@ -55,7 +62,7 @@ def judge(facts: Facts, memory: Memory, now: float, start_seconds: float) -> Ver
     """
     process = (facts.unit.pid, facts.unit.started)
     if facts.unit.pid and process != memory.process:
-        memory = Memory(process, heals=memory.heals, gave_up=memory.gave_up)
+        memory = Memory(process, heals=memory.heals, gave_up=memory.gave_up, step=memory.step)
     # After a reboot heals lie in the future: they count as made just now, so that they neither vanish nor stay for ever.
     memory = replace(memory, heals=tuple(min(heal, now) for heal in memory.heals if now - heal < HOUR))
     name = condition(facts, memory, start_seconds)
@@ -64,12 +71,14 @@ def judge(facts: Facts, memory: Memory, now: float, start_seconds: float) -> Ver
         verdict = _strike(name, facts, memory, now)
     else:
         gave_up = memory.gave_up and name not in ("alive", "maintenance")
-        kept = replace(memory, strikes=0, counters=None, gave_up=gave_up)
+        kept = replace(learned(facts, memory), strikes=0, counters=None, gave_up=gave_up)
         if name == "alive":
             kept = replace(kept, answered=True)
-        words = (
-            f"{describe(name, facts)}; the canary gave up on it before" if gave_up else describe(name, facts)
-        )
+        words = describe(name, facts)
+        if name == "alive":
+            words += f"; a step may take {span(patience(kept))} here"
+        if gave_up:
+            words += "; the canary gave up on it before"
         verdict = Verdict(name, state, words, remedy, kept)
     if facts.deploy and name not in ("maintenance", "deploying"):
         reason = f"{verdict.reason}; left over from a deploy: {facts.deploy}"
@@ -82,11 +91,33 @@ def judge(facts: Facts, memory: Memory, now: float, start_seconds: float) -> Ver
     return verdict._replace(memory=replace(verdict.memory, condition=name), repeated=not news)
 
 
+def patience(memory: Memory) -> float:
+    """Return how many seconds engines may make no step before they hang; three strikes come first in any case."""
+    step = max(GROWTH * memory.step, memory.slowest)
+    return min(SLACK * step, CEILING) if step else UNKNOWN
+
+
+def learned(facts: Facts, memory: Memory) -> Memory:
+    """Return the memory with what was learned of the time that a step takes."""
+    if facts.step is not None:
+        memory = replace(memory, measured=True, step=facts.step)
+    if memory.strikes and moved(facts, memory):
+        memory = replace(memory, slowest=max(memory.slowest, memory.looked - memory.still))
+    return memory
+
+
 def _strike(name: str, facts: Facts, memory: Memory, now: float) -> Verdict:
     strikes, heals = min(memory.strikes + 1, STRIKES), memory.heals
     words, (state, remedy) = f"{describe(name, facts)}; strike {strikes} of {STRIKES}", RULES[name]
-    kept = replace(memory, strikes=strikes, counters=facts.after.counters)
-    if not memory.gave_up and strikes < STRIKES:
+    still = memory.still if memory.strikes else now - facts.chat.seconds
+    kept = replace(memory, strikes=strikes, counters=facts.after.counters, still=still, looked=now)
+    # The API server that gives no counters makes no steps: nothing of it takes long.
+    computes = name == "hung" and facts.after.counters is not None and now - still < patience(memory)
+    if not memory.gave_up and (strikes < STRIKES or computes):
+        if strikes == STRIKES:
+            words += (
+                f"; no step for {span(now - still)}, and a long one may take {span(patience(memory))} here"
+            )
         return Verdict(name, state, words, remedy, kept)
     if not memory.gave_up and len(heals) < HEALS:
         kept = replace(memory, strikes=0, counters=None, heals=(*heals, now))

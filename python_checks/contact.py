@@ -1,5 +1,6 @@
 """What the canary asks a server: its counters, and for one tiny chat."""
 
+import random
 import time
 from dataclasses import replace
 
@@ -11,6 +12,8 @@ from python_checks.liveness import Chat, Look
 from python_checks.openai import PATH, choice
 from python_checks.result import CheckError, State
 
+STEP = 30.0  # seconds for a request of one full step
+ORDINARY = (1000, 30000)  # ids of tokens that every vocabulary has
 LOOK = 3.0  # seconds for /metrics; two looks and the chat, three times, are to fit into 90 s
 
 
@@ -52,6 +55,24 @@ def converse(base: str, model: str, timeout: float) -> Chat:
     except CheckError as error:
         return Chat(kind(reply), error.fault.reason, seconds)
     return Chat("answered", f"answered in {seconds:.2f} s", seconds)
+
+
+def full_step(base: str, model: str, tokens: int) -> float:
+    """Have the engines read as many tokens as fit into one step, and return how many seconds that took, STEP at most.
+
+    It is 0 where the server refuses: it may serve no completions, or shorter ones.
+    """
+    # Others each time, or the cache would know them.
+    prompt = [random.randrange(*ORDINARY) for _ in range(tokens)]
+    body = {"model": model, "prompt": prompt, "temperature": 0, "max_tokens": 1}
+    start = time.monotonic()
+    try:
+        reply = Light("POST", f"{base}/v1/completions", body, STEP).result()
+    except NoAnswerError:
+        return STEP
+    except CheckError:
+        return 0.0
+    return time.monotonic() - start if reply.status == 200 else 0.0
 
 
 def kind(reply: Reply) -> str:

@@ -43,6 +43,7 @@ class Facts(NamedTuple):
         unit: The service under its manager; its state is empty when that was not asked.
         chat: With the server.
         before, after: Looks at its engines around the chat.
+        step: Seconds that a request of one full step took, 0 when it was refused; None when none was sent.
     """
 
     maintenance: str = ""
@@ -52,6 +53,7 @@ class Facts(NamedTuple):
     chat: Chat = Chat()
     before: Look = Look()
     after: Look = Look()
+    step: float | None = None
 
     @property
     def stale(self) -> bool:

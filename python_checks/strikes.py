@@ -23,6 +23,9 @@ class Memory:
         process: Main process that all but `heals` and `gave_up` is about: its id, its start in clock ticks since boot.
         answered: It has answered a chat.
         strikes: In a row; `counters`: of its engines at the last one.
+        still, looked: When the engines were first and last seen to make no step during these strikes, in seconds since boot.
+        measured: Whether a full step of this process was measured; `step`: that one in seconds, or one of the process before; 0: not known.
+        slowest: Longest time without a step that a step ended, in seconds.
         heals: When it was restarted, in seconds since boot.
         gave_up: Restarts did not help, and no chat was answered since.
         condition: What was the case.
@@ -32,6 +35,11 @@ class Memory:
     answered: bool = False
     strikes: int = 0
     counters: Counters | None = None
+    still: float = 0.0
+    looked: float = 0.0
+    measured: bool = False
+    step: float = 0.0
+    slowest: float = 0.0
     heals: tuple[float, ...] = ()
     gave_up: bool = False
     condition: str = ""
@@ -71,6 +79,11 @@ def load(path: Path) -> Memory:
             answered=bool(given["answered"]),
             strikes=int(given["strikes"]),
             counters=given["counters"] and Counters(**given["counters"]),
+            still=float(given.get("still", 0)),
+            looked=float(given.get("looked", 0)),
+            measured=bool(given.get("measured", False)),
+            step=float(given.get("step", 0)),
+            slowest=float(given.get("slowest", 0)),
             heals=tuple(map(float, given["heals"])),
             gave_up=bool(given["gave_up"]),
             condition=str(given.get("condition", "")),

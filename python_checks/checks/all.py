@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     model_files.add_arguments(parser, required=False)
     opt.add_timeout(parser, TIMEOUT)
     opt.add_remember(parser)
-    opt.add_unused(parser, "--langchain-python")
+    opt.add_unused(parser, "--langchain-python", "--step-tokens")
 
 
 def plan(options: argparse.Namespace) -> list[tuple[str, Callable[[argparse.Namespace], Result], bool]]:

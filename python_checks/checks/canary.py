@@ -7,11 +7,12 @@ from pathlib import Path
 
 from python_checks import marks, notify, strikes
 from python_checks import options as opt
-from python_checks.canary import Verdict, judge
-from python_checks.contact import converse, look
+from python_checks.canary import Verdict, judge, patience
+from python_checks.contact import converse, full_step, look
 from python_checks.liveness import Facts
 from python_checks.manager import Manager, Unit, chosen
 from python_checks.result import CheckError, Figure, Result, State
+from python_checks.strikes import Memory
 
 NEEDS: tuple[str, ...] = ()
 
@@ -25,6 +26,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     opt.add_timeout(parser, TIMEOUT)
     opt.add_remember(parser)
     opt.add_unused(parser, "--model-directory")
+    parser.add_argument(
+        "--step-tokens",
+        type=int,
+        default=2048,
+        metavar="N",
+        help="tokens of a full step (vLLM's --max-num-batched-tokens); one is measured after each start (%(default)s)",
+    )
     parser.add_argument(
         "--manager", choices=("systemd", "supervisor"), default="systemd", help="of the service (%(default)s)"
     )
@@ -58,7 +66,7 @@ def run(options: argparse.Namespace) -> Result:
     manager = chosen(options.manager, options.unit, options.supervisorctl, options.configuration)
     with strikes.held(options.state):
         memory = strikes.load(options.state)
-        facts = observe(options, manager)
+        facts = observe(options, manager, memory)
         now = time.clock_gettime(time.CLOCK_BOOTTIME)
         verdict = judge(facts, memory, now, options.start_seconds)
         strikes.save(options.state, verdict.memory)
@@ -68,7 +76,7 @@ def run(options: argparse.Namespace) -> Result:
     return report(verdict, facts)
 
 
-def observe(options: argparse.Namespace, manager: Manager) -> Facts:
+def observe(options: argparse.Namespace, manager: Manager, memory: Memory) -> Facts:
     """Return what can be seen; nothing is sent to a server that is not to be judged."""
     facts = Facts(maintenance=marks.maintenance(options.maintenance))
     if facts.maintenance:
@@ -82,6 +90,10 @@ def observe(options: argparse.Namespace, manager: Manager) -> Facts:
         return facts
     before = look(options.url)
     facts = facts._replace(before=before, chat=converse(options.url, options.model, options.timeout))
+    if facts.chat.kind == "answered" and not (
+        memory.measured and memory.process == (facts.unit.pid, facts.unit.started)
+    ):
+        return facts._replace(step=full_step(options.url, options.model, options.step_tokens))
     return facts if facts.chat.kind in ("answered", "refused") else facts._replace(after=look(options.url))
 
 
@@ -108,6 +120,7 @@ def report(verdict: Verdict, facts: Facts) -> Result:
         Figure("strikes", memory.strikes),
         Figure("heals", len(memory.heals)),
         Figure("gave_up", int(memory.gave_up)),
+        Figure("patience", patience(memory), "s"),
     ]
     if facts.chat.kind != "none":
         figures.append(Figure("chat", facts.chat.seconds, "s"))

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     opt.add_backend_url(parser, default=None)
     opt.add_langchain(parser)
     opt.add_remember(parser)
-    opt.add_unused(parser, "--model-directory")
+    opt.add_unused(parser, "--model-directory", "--step-tokens")
     opt.add_timeout(parser, TIMEOUT)
     opt.add_deadline(parser, DEADLINE, "matrix")
     latency.add_limits(parser)

@@ -91,6 +91,12 @@ class Canary:
         result: Result = json.loads(done.stdout)["results"][0]
         return done.returncode, result
 
+    def quick(self) -> None:
+        """Have the server answer once, and the canary believe that a full step takes a moment, however slow this machine is."""
+        until(lambda: self.run()[0] == 0)
+        memory = json.loads(self.state.read_text())
+        self.state.write_text(json.dumps(memory | {"step": 0.001}))
+
     def end(self) -> None:
         """End the server, also a stopped one."""
         self.server.kill()

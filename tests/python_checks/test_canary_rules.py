@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from python_checks.canary import RULES, Verdict, judge
+from python_checks.canary import CEILING, GROWTH, RULES, SLACK, UNKNOWN, Verdict, judge, patience
 from python_checks.liveness import Chat, Facts, Look
 from python_checks.manager import Unit
 from python_checks.metrics import Counters
@@ -20,7 +20,7 @@ LATE, FULL, FAILED, GONE = (Chat(kind, kind, 10.0) for kind in ("late", "full", 
 ANSWERED, REFUSED = Chat("answered", "answered", 0.2), Chat("refused", "HTTP 404", 0.2)
 ONE, TWO, NONE, BLIND = Look(Counters(1, 1, 1)), Look(Counters(2, 1, 1)), Look(), Look(blind="no counters")
 STILL, MOVES = (ONE, ONE), (ONE, TWO)
-KNOWN = Memory((7, 70), answered=True)
+KNOWN = Memory((7, 70), answered=True, measured=True, step=0.1)
 HUNG = Facts(unit=OLD, chat=LATE, before=ONE, after=ONE)
 LOCK = {"deploy": "kim deploys"}
 
@@ -212,3 +212,70 @@ def test_a_journal_is_told_once_what_lasts_and_always_of_strikes_and_failures() 
         memory = found.memory
         repeated.append(found.repeated)
     assert repeated == [False, True] + [False] * 24
+
+
+def heals_at(facts: Facts, memory: Memory, every: float = 20.0, runs: int = 100) -> float | None:
+    """Return after how many seconds without a step a run every so many seconds restarts the server, counted from the first chat's start."""
+    for run in range(runs):
+        found = verdict(facts, memory, 1e6 + run * every)
+        memory = found.memory
+        if found.heal:
+            return run * every + facts.chat.seconds
+        assert found.state is State.WARNING, found
+    return None
+
+
+@pytest.mark.parametrize("step", [0.01, 0.5, 5 / GROWTH, 9.9 / GROWTH])
+def test_a_hang_is_found_by_three_strikes_where_a_full_step_takes_less_than_ten_seconds(step: float) -> None:
+    assert heals_at(HUNG, replace(KNOWN, step=step)) == 50
+
+
+@pytest.mark.parametrize(("step", "slowest"), [(5.0, 0.0), (0.1, 30.0), (20.0, 10.0)])
+def test_a_long_step_is_waited_for(step: float, slowest: float) -> None:
+    memory = replace(KNOWN, step=step, slowest=slowest)
+    wanted = SLACK * max(GROWTH * step, slowest)
+    found = heals_at(HUNG, memory)
+    assert found is not None and wanted <= found < wanted + 20
+    struck = memory
+    for run in range(4):
+        last = verdict(HUNG, struck, 1e6 + run * 20)
+        struck = last.memory
+    assert "no step for 70 s, and a long one may take" in last.reason
+
+
+def test_nothing_is_waited_for_without_end_nor_without_knowledge() -> None:
+    assert patience(replace(KNOWN, step=1e6)) == CEILING
+    unknown = replace(KNOWN, step=0.0)
+    assert UNKNOWN <= (heals_at(HUNG, unknown) or 0) < UNKNOWN + 20
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        HUNG._replace(after=NONE),
+        Facts(unit=OLD, chat=GONE),
+        Facts(unit=OLD, chat=FAILED, before=ONE, after=ONE),
+    ],
+)
+def test_steps_are_no_excuse_for_what_makes_none(facts: Facts) -> None:
+    """An API server that gives no counters, a port that nobody listens on, an error."""
+    assert heals_at(facts, replace(KNOWN, step=50.0)) == 50
+
+
+def test_the_slowest_step_is_learned_and_forgotten_with_its_process() -> None:
+    memory = KNOWN
+    for run in range(3):  # still for 50 s: from the start of the first chat to the end of the third
+        memory = verdict(HUNG, replace(memory, step=20.0), 1e6 + run * 20).memory
+    moving = HUNG._replace(before=TWO, after=TWO)
+    found = verdict(moving, memory, 1e6 + 60)
+    assert (found.condition, found.memory.slowest, found.memory.strikes) == ("busy", 50, 0)
+    again = verdict(moving._replace(unit=OLD._replace(pid=8), chat=ANSWERED), found.memory, 1e6 + 80).memory
+    assert (again.slowest, again.measured, again.step) == (0, False, 20)
+
+
+def test_what_was_measured_is_kept_and_told() -> None:
+    found = verdict(Facts(unit=OLD, chat=ANSWERED, step=2.0), replace(KNOWN, measured=False))
+    assert (found.memory.step, found.memory.measured) == (2.0, True)
+    assert found.reason.endswith("; a step may take 36 s here")
+    refused = verdict(Facts(unit=OLD, chat=ANSWERED, step=0.0), replace(KNOWN, measured=False)).memory
+    assert refused.measured and patience(refused) == UNKNOWN

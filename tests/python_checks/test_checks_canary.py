@@ -54,12 +54,19 @@ def test_the_chat_is_tiny_and_figures_are_kept(canary: Canary, server: Server) -
     server.answers["/v1/chat/completions"] = (200, {"choices": [{"message": {"content": "x"}}]})
     code, result = canary.run("--url", server.url, "--model", "m")
     assert code == 0 and server.requests[0][0] == "/metrics"
-    path, body = server.requests[-1]
+    path, body = server.requests[1]
     assert path == "/v1/chat/completions" and body["model"] == "m" and body["max_tokens"] <= 16
-    assert list(figures(result)) == ["strikes", "heals", "gave_up", "chat"]  # no counters, and yet alive
+    assert list(figures(result)) == [
+        "strikes",
+        "heals",
+        "gave_up",
+        "patience",
+        "chat",
+    ]  # no counters, and yet alive
 
 
 def test_three_strikes_restart_it_three_times_an_hour_and_then_never(canary: Canary) -> None:
+    canary.quick()
     canary.mode("hang")
     found = [canary.run() for _ in range(13)]
     assert [code for code, _ in found] == [1, 1, 2] * 3 + [1, 1, 2, 2]
@@ -153,6 +160,7 @@ def test_another_process_starts_from_zero(canary: Canary) -> None:
 
 def test_only_the_process_that_was_judged_is_restarted(canary: Canary) -> None:
     """The operator stops it between the verdict and the restart."""
+    canary.quick()
     canary.mode("hang")
     canary.run(), canary.run()
     shown = canary.directory / "shown"
@@ -166,6 +174,7 @@ def test_only_the_process_that_was_judged_is_restarted(canary: Canary) -> None:
 
 
 def test_a_refused_restart_is_told_and_counted(canary: Canary) -> None:
+    canary.quick()
     canary.mode("hang")
     canary.run(), canary.run()
     program = canary.directory / "systemctl"
@@ -251,3 +260,24 @@ def test_a_run_costs_little(canary: Canary) -> None:
         check=True,
     )
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_full_step_is_measured_once_a_process(canary: Canary, server: Server) -> None:
+    """It has as many tokens as told, and others each time; what it took decides how long a hang is waited for."""
+    chat = {"choices": [{"message": {"content": "hi"}}]}
+    server.answers |= {
+        "/v1/chat/completions": (200, chat),
+        "/v1/completions": lambda _: (time.sleep(1), (200, {}))[1],
+    }
+    options = ("--url", server.url, "--step-tokens", "300", "--timeout", "60")
+    found = [canary.run(*options) for _ in range(2)]
+    [(_, body)] = [request for request in server.requests if request[0] == "/v1/completions"]
+    assert len(body["prompt"]) == 300 > len(set(body["prompt"])) > 200 and body["max_tokens"] == 1
+    assert all(code == 0 and figures(result)["patience"] >= 18 for code, result in found)
+    assert "a step may take" in found[1][1]["reason"]
+    canary.end()
+    canary.server = canary.serve()
+    server.answers["/v1/completions"] = (404, {"error": {"message": "no completions here"}})
+    assert figures(canary.run(*options)[1])["patience"] == 300
+    second = [request[1]["prompt"] for request in server.requests if request[0] == "/v1/completions"]
+    assert len(second) == 2 and second[0] != second[1]

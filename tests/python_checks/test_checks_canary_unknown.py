@@ -33,6 +33,7 @@ def test_a_directory_that_takes_no_file_is_unknown(canary: Canary, directory: st
 
 
 def test_a_heal_that_cannot_be_put_on_record_is_not_made(canary: Canary) -> None:
+    canary.quick()
     canary.mode("hang")
     canary.run(), canary.run()
     before = canary.state.read_text()
