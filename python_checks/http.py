@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from python_checks import keys
 from python_checks.http_errors import failure
 from python_checks.result import shorten
 
@@ -40,8 +41,12 @@ class Pending:
         timeout: float,
         take: Callable[["requests.Response"], Reply] = whole,
     ) -> None:
-        """Send the request; its deadline is `timeout` seconds from now. `take` reads the body, in the thread."""
-        self.url, self.timeout = url, timeout
+        """Send the request; its deadline is `timeout` seconds from now. `take` reads the body, in the thread.
+
+        Raises:
+            CheckError: the server's API key cannot be read.
+        """
+        self.url, self.timeout, self.key = url, timeout, keys.header(url)
         self.deadline = time.monotonic() + timeout
         self._reply: Reply | None = None
         self._error: Exception | None = None
@@ -56,7 +61,13 @@ class Pending:
             with requests.Session() as session:
                 session.trust_env = False  # a proxy of the environment must not answer for a local server
                 response = session.request(
-                    method, self.url, json=body, timeout=self.timeout, allow_redirects=False, stream=True
+                    method,
+                    self.url,
+                    json=body,
+                    headers=self.key,
+                    timeout=self.timeout,
+                    allow_redirects=False,
+                    stream=True,
                 )
                 self._reply = take(response)
         except Exception as error:  # handed over to the thread that waits

@@ -18,7 +18,7 @@ class Light(Pending):
         try:
             with closing(kind(place.hostname or "", place.port, timeout=self.timeout)) as connection:
                 raw = None if body is None else json.dumps(body).encode()
-                connection.request(method, place.path, raw, {"Content-Type": "application/json"})
+                connection.request(method, place.path, raw, {"Content-Type": "application/json"} | self.key)
                 response = connection.getresponse()
                 text = response.read().decode("utf-8", "replace")
                 self._reply = Reply(response.status, parse(text), text)

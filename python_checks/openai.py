@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from python_checks import keys
 from python_checks.harmony import REMEDY, leak
 from python_checks.http import Reply, fetch, refusal
 from python_checks.result import CheckError, Fault, shorten
@@ -11,7 +12,7 @@ PATH = "/v1/chat/completions"
 # What each refusal of vLLM means; anything else gets the last line.
 REMEDIES = {
     400: "the server refuses the request: an old vLLM or a missing flag may be the cause; see its log",
-    401: "the server wants an API key (--api-key)",
+    **dict.fromkeys(keys.REFUSED, keys.REMEDY),
     404: "is the model name right (curl URL/v1/models), and does vLLM's own API listen at --url?",
     500: "see the last ERROR in the server's log; a missing compiler (g++, Python headers) also ends here",
     503: "the engine is dead or full: see /health, the log, and vllm:num_requests_waiting in /metrics",

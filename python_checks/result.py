@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, NamedTuple
 
+from python_checks.hidden import without
+
 
 class State(IntEnum):
     """Verdict of a check; the value is the exit code (convention of the monitoring plugins)."""
@@ -26,6 +28,11 @@ class Fault:
     reason: str
     remedy: str
     state: State = State.CRITICAL
+
+    def __post_init__(self) -> None:
+        """Quote nobody who quotes an API key."""
+        object.__setattr__(self, "reason", without(self.reason))
+        object.__setattr__(self, "remedy", without(self.remedy))
 
 
 class Figure(NamedTuple):
@@ -71,9 +78,10 @@ class Result:
     repeated: bool = False
 
     def __post_init__(self) -> None:
-        """Keep reason and remedy on one line each, whatever a server put into them."""
-        object.__setattr__(self, "reason", one_line(self.reason))
-        object.__setattr__(self, "remedy", one_line(self.remedy))
+        """Keep reason and remedy on one line each, and API keys out of all, whatever a server put into them."""
+        object.__setattr__(self, "reason", one_line(without(self.reason)))
+        object.__setattr__(self, "remedy", one_line(without(self.remedy)))
+        object.__setattr__(self, "evidence", without(self.evidence))
 
     def as_dict(self) -> dict[str, Any]:
         """Return the result as plain JSON values."""
@@ -111,8 +119,8 @@ def one_line(text: str) -> str:
 
 
 def shorten(text: str, length: int = 120) -> str:
-    """Return `text` on one line, cut to `length` characters with an ellipsis."""
-    line = one_line(text)
+    """Return `text` on one line, cut to `length` characters with an ellipsis; no part of an API key is left of it."""
+    line = one_line(without(text))
     return line if len(line) <= length else line[: length - 3] + "..."
 
 
