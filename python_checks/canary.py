@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import NamedTuple
 
+from python_checks import said
 from python_checks.liveness import Facts, condition, describe, moved
 from python_checks.result import State, worst
 from python_checks.strikes import Memory
@@ -29,8 +30,9 @@ RULES = {
     ),
     "refused": (
         State.CRITICAL,
-        "no restart mends it: compare --model, --url and the API key with the inventory; see its log",
+        "no restart mends it: compare --model and --url with the inventory; see its log",
     ),
+    "nonsense": (State.CRITICAL, said.REMEDY),  # a restart leaves GPUs and weights as they are
     "loading": (State.WARNING, "follow its log; nothing is done before the end of its time to start"),
     "starting": (State.WARNING, "follow its log"),
     "restarting": (State.WARNING, f"its manager starts it again; {SEE}"),

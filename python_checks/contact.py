@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from python_checks import metrics
 from python_checks.http import Reply
-from python_checks.http_errors import NoAnswerError, SeveredError
+from python_checks.http_errors import NoAnswerError, OddReplyError, SeveredError
 from python_checks.light import Light
 from python_checks.liveness import Chat, Look
-from python_checks.openai import PATH, choice
+from python_checks.openai import PATH, begun, choice
 from python_checks.result import CheckError, State
 
 STEP = 30.0  # seconds for a request of one full step
@@ -47,13 +47,21 @@ def converse(base: str, model: str, timeout: float) -> Chat:
         return Chat("late", error.fault.reason, time.monotonic() - start)
     except SeveredError as error:
         return Chat("gone", error.fault.reason, time.monotonic() - start)
+    except OddReplyError as error:
+        return Chat("refused", error.fault.reason, time.monotonic() - start)
     except CheckError as error:  # the way there is broken, which proves nothing about the server
         raise CheckError(replace(error.fault, state=State.UNKNOWN)) from error
     seconds = time.monotonic() - start
     try:
-        choice(reply)
+        first = choice(reply)
     except CheckError as error:
         return Chat(kind(reply), error.fault.reason, seconds)
+    if fault := begun(first, "chat"):
+        return Chat(
+            "failed" if first.get("finish_reason") in ("abort", "error") else "nonsense",
+            fault.reason,
+            seconds,
+        )
     return Chat("answered", f"answered in {seconds:.2f} s", seconds)
 
 

@@ -15,8 +15,20 @@ class SeveredError(CheckError):
     """Nobody listens, or the connection was cut before the end of the answer: the server is not there, or died."""
 
 
+class OddReplyError(CheckError):
+    """What came is nothing that vLLM sends: too large, too long, in another form than was asked for."""
+
+
+def odd(words: str) -> OddReplyError:
+    """Return the error of a reply that is not read to its end."""
+    remedy = "something else than vLLM seems to answer there, or to rewrite its replies: check host and port of --url"
+    return OddReplyError(Fault(f"{words}: not vLLM", remedy))
+
+
 def failure(error: Exception | None, url: str, timeout: float) -> CheckError:
     """Return what to raise for a failed exchange; `error` None means that the deadline passed."""
+    if isinstance(error, CheckError):
+        return error
     place = urlsplit(url)
     port = place.port or (443 if place.scheme == "https" else 80)
     chain = list(_chain(error))

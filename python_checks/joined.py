@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from python_checks.http import Reply, refusal
-from python_checks.openai import REMEDIES, choice
+from python_checks.openai import CHANGED, REMEDIES, choice
 from python_checks.result import CheckError, Fault, shorten
 from python_checks.stream import DONE, Event, Streamed
 
@@ -66,7 +66,10 @@ class _Joining:
 
     def __init__(self) -> None:
         self.role: Any = None
-        self.texts = {"content": "", "reasoning": ""}
+        self.texts: dict[str, list[str]] = {
+            "content": [],
+            "reasoning": [],
+        }  # in pieces: a string would be copied for each
         self.calls: dict[int, dict[str, Any]] = {}
         self.finish: Any = None
         self.usage: dict[str, Any] = {}
@@ -91,7 +94,9 @@ class _Joining:
             for key in ("id", "model"):
                 known = self.heads.setdefault(key, data.get(key))
                 if known != data.get(key):
-                    self.say(f"the chunks differ in their {key}", f": {known}, then {data.get(key)}")
+                    self.say(
+                        f"the chunks differ in their {key}", f": {_said(known)}, then {_said(data.get(key))}"
+                    )
             if isinstance(data.get("usage"), dict):
                 self.usage = data["usage"]
             if first:
@@ -102,14 +107,14 @@ class _Joining:
     def add_choice(self, first: dict[str, Any], says_more: bool) -> None:
         delta, finish = first["delta"], first.get("finish_reason")
         if self.finish and says_more:
-            self.say(f"more follows after finish_reason {self.finish}")
+            self.say(f"more follows after finish_reason {_said(self.finish)}")
         if self.finish and finish:
-            self.say("finish_reason comes twice", f": {self.finish}, then {finish}")
+            self.say("finish_reason comes twice", f": {_said(self.finish)}, then {_said(finish)}")
         self.finish = self.finish or finish
         self.role = self.role or delta.get("role")
         for part in self.texts:
             if isinstance(delta.get(part), str):
-                self.texts[part] += delta[part]
+                self.texts[part].append(delta[part])
         pieces = delta.get("tool_calls")
         for piece in pieces if isinstance(pieces, list) else []:
             self.add_call(piece)
@@ -120,7 +125,7 @@ class _Joining:
             return self.say("a piece of a tool call has no index: ", shorten(str(piece)), CALLS)
         if index not in self.calls and index != len(self.calls):
             self.say(f"the index of tool calls jumps to {index}, wanted {len(self.calls)}", remedy=CALLS)
-        empty = {"id": None, "type": None, "function": {"name": None, "arguments": ""}}
+        empty: dict[str, Any] = {"id": None, "type": None, "function": {"name": None, "arguments": []}}
         call = self.calls.setdefault(index, empty)
         function = call["function"]
         new = piece["function"] if isinstance(piece.get("function"), dict) else {}
@@ -128,12 +133,19 @@ class _Joining:
         for place, key, value in ((call, "id", piece.get("id")), (function, "name", new.get("name"))):
             if value and place[key]:
                 verb = "comes again" if value == place[key] else "changes"
-                self.say(f"tool call {index}: its {key} {verb}", f": {place[key]}, then {value}", CALLS)
+                self.say(
+                    f"tool call {index}: its {key} {verb}",
+                    f": {_said(place[key])}, then {_said(value)}",
+                    CALLS,
+                )
             place[key] = place[key] or value
         arguments = new.get("arguments")
         if arguments and not function["name"]:
             self.say(f"tool call {index}: arguments come before its name", remedy=CALLS)
-        function["arguments"] += arguments if isinstance(arguments, str) else ""
+        if isinstance(arguments, str):
+            function["arguments"].append(arguments)
+        elif arguments is not None:
+            self.say(f"tool call {index}: its arguments are no string", f": {_said(arguments)}", CHANGED)
 
     def end(self) -> Joined:
         calls = [self.calls[index] for index in sorted(self.calls)]
@@ -143,7 +155,13 @@ class _Joining:
             ends = {"role": self.role, "finish_reason": self.finish, "usage": self.usage, DONE: self.done}
             for what in (name for name, came in ends.items() if not came):
                 self.say(f"no {what} came")
-        texts = {part: text or None for part, text in self.texts.items()}
+        for call in calls:
+            call["function"]["arguments"] = "".join(call["function"]["arguments"])
+        texts = {part: "".join(pieces) or None for part, pieces in self.texts.items()}
         message = {"role": self.role, **texts, "tool_calls": calls or None}
         first = {"message": message, "finish_reason": self.finish}
         return Joined(first, self.usage, list(self.faults.values()))
+
+
+def _said(value: Any) -> str:
+    return shorten(str(value), 60)

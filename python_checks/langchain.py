@@ -2,12 +2,11 @@
 
 import json
 import os
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from python_checks import command, keys, weather
+from python_checks import command, said, weather
 from python_checks.calls import judge_calls
 from python_checks.harmony import REMEDY, leak
 from python_checks.result import CheckError, Fault, State, shorten
@@ -22,13 +21,13 @@ def ask(python: str, url: str, model: str, timeout: float) -> dict[str, Any]:
     """Return what langchain_openai of the interpreter `python` made of a plain and of a streamed reply.
 
     Raises:
-        CheckError: it could not be run, the API key cannot be read, or the client raised an exception, which is quoted.
+        CheckError: it could not be run, or the client raised an exception, which is quoted.
     """
     given = json.dumps({"tool": weather.TOOL, "prompt": weather.PROMPT})
     limit = 3 * timeout  # for both replies and the client's start
     client = [*as_owner(Path(python), limit), "-I", str(CLIENT), url, model, f"{timeout:g}", given]
     try:
-        output = command.run(client, limit, keys.of(url))
+        output = command.run(client, limit)
     except (OSError, TimeoutError) as error:
         raise CheckError(
             Fault(f"{python} cannot be run: {error}", "is it the backend's Python?", State.UNKNOWN)
@@ -37,12 +36,12 @@ def ask(python: str, url: str, model: str, timeout: float) -> dict[str, Any]:
     try:
         document: dict[str, Any] = json.loads(last)
         return {way: document[way] for way in ("invoke", "stream")}
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         state = State.UNKNOWN if "No module named" in last else State.CRITICAL
         words = f"langchain_openai failed: {shorten(last, 200) or f'exit code {output.code}'}"
-        remedy = "run the tool-call check; is langchain_openai installed there?"
-        refused = re.search(rf"Error code: ({'|'.join(map(str, keys.REFUSED))})\b", last)
-        raise CheckError(Fault(words, keys.REMEDY if refused else remedy, state)) from error
+        raise CheckError(
+            Fault(words, "run the tool-call check; is langchain_openai installed there?", state)
+        ) from error
 
 
 def as_owner(python: Path, limit: float) -> list[str]:
@@ -85,6 +84,8 @@ def _judge(message: dict[str, Any], tools: Sequence[dict[str, Any]]) -> list[Fau
         faults.append(Fault(f"the client calls it invalid: {shorten(str(call))}", CLIENT_REMEDY))
     if not calls and not message["invalid_tool_calls"]:
         faults.append(Fault(f"no tool call (finish_reason {message['finish_reason']})", CLIENT_REMEDY))
+    if nonsense := said.fault(message, "the client"):
+        faults.append(nonsense)
     if token := leak(message["content"]):
         faults.append(Fault(f"Harmony token {token} leaks into content", REMEDY))
     return faults

@@ -6,11 +6,11 @@ from http.client import HTTPConnection, HTTPSConnection
 from typing import Any
 from urllib.parse import urlsplit
 
-from python_checks.http import Pending, Reply, parse
+from python_checks.http import Pending, pieces, reply
 
 
 class Light(Pending):
-    """A request under way; it asks no proxy and follows no redirect either."""
+    """A request under way; it asks no proxy, follows no redirect and asks for no packing either."""
 
     def _work(self, method: str, body: Any, *_: object) -> None:
         place = urlsplit(self.url)
@@ -18,9 +18,9 @@ class Light(Pending):
         try:
             with closing(kind(place.hostname or "", place.port, timeout=self.timeout)) as connection:
                 raw = None if body is None else json.dumps(body).encode()
-                connection.request(method, place.path, raw, {"Content-Type": "application/json"} | self.key)
+                connection.request(method, place.path, raw, {"Content-Type": "application/json"})
                 response = connection.getresponse()
-                text = response.read().decode("utf-8", "replace")
-                self._reply = Reply(response.status, parse(text), text)
+                text = b"".join(pieces(response.read1, response.headers, self.deadline))
+                self._reply = reply(response.status, text)
         except Exception as error:  # handed over to the thread that waits
             self._error = error

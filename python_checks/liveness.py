@@ -15,8 +15,8 @@ class Chat(NamedTuple):
     """The chat.
 
     Attributes:
-        kind: answered, refused (a fault of the request), failed (of the server), full (503), gone (nobody there), late;
-            none when there was none.
+        kind: answered, refused (a fault of the request), nonsense (no words), failed (of the server), full (503), gone
+            (nobody there), late; none when there was none.
         words: How it went.
         seconds: How long it took.
     """
@@ -81,8 +81,8 @@ def condition(facts: Facts, memory: Memory, start_seconds: float) -> str:
             return "deploying"
         case "running", "answered":
             return "alive"
-        case "running", "refused":
-            return "refused"
+        case "running", "refused" | "nonsense":
+            return facts.chat.kind
         case "running", _ if loads:
             return "loading"
         case "running", "late" | "full" if facts.after.blind:
@@ -123,6 +123,6 @@ def describe(name: str, facts: Facts) -> str:
             return f"hung: {chat.words}, and {still} (pid {unit.pid}){queue}"
         case "loading":
             return f"loading for {span(unit.age)}: {chat.words}"
-        case "refused" | "dead":
+        case "refused" | "nonsense" | "dead":
             return f"{name}: {chat.words} (pid {unit.pid})"
     return f"{name}: its manager says {unit.words}"

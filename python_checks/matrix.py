@@ -4,10 +4,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from python_checks import keys
-from python_checks.calls import CUT, judge_calls
+from python_checks.calls import judge_calls
 from python_checks.http import Reply, refusal
-from python_checks.openai import answer_faults
+from python_checks.openai import CUT, answer_faults, end_of
 from python_checks.result import Fault, State, shorten
 
 # Enumerations, a number, a nested object, words that are no ASCII; `strict` binds the arguments to it. Only what every model writes is
@@ -70,8 +69,7 @@ def judge_refusal(reply: Reply, status: int, what: str) -> list[Fault]:
     if reply.status == status and refusal(reply) != "empty body":
         return []
     words = shorten(reply.text) or "empty body"
-    remedy = keys.REMEDY if reply.status in keys.REFUSED else UPDATE
-    return [Fault(f"HTTP {reply.status} for {what}, wanted {status}: {words}", remedy)]
+    return [Fault(f"HTTP {reply.status} for {what}, wanted {status}: {words}", UPDATE)]
 
 
 def judge_same(plain: Sequence[dict[str, Any]], streamed: Sequence[dict[str, Any]]) -> list[Fault]:
@@ -98,10 +96,10 @@ def judge_system(without: dict[str, Any], with_it: dict[str, Any]) -> list[Fault
 
 def judge_cut(first: dict[str, Any], tools: Sequence[dict[str, Any]], limit: int) -> list[Fault]:
     """Accept finish_reason length of a reply whose `limit` of tokens ends in the middle of the call."""
-    finish, calls = first.get("finish_reason"), first["message"].get("tool_calls") or []
+    finish, calls = end_of(first), first["message"].get("tool_calls")
     if finish == "length":
         return []
-    if calls and not judge_calls(calls, tools):
+    if isinstance(calls, list) and calls and not judge_calls(calls, tools):
         words = f"the call was not cut by max_tokens {limit}, so nothing was judged"
         return [Fault(words, "run it again", State.UNKNOWN)]
     words = f"max_tokens {limit} cuts the call, and the reply does not say so: finish_reason {finish}"

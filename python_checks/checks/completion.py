@@ -3,7 +3,7 @@
 import argparse
 
 from python_checks import options as opt
-from python_checks.openai import answer_faults, ask, choice
+from python_checks.openai import answer_faults, ask, choice, end_of
 from python_checks.result import Result, conclude, shorten
 
 NEEDS: tuple[str, ...] = ("requests",)
@@ -34,5 +34,5 @@ def judge(first: dict[str, object]) -> Result:
     faults = answer_faults(first, "chat")
     message = first["message"]
     content = str(message.get("content")) if isinstance(message, dict) else ""
-    evidence = {"finish_reason": first.get("finish_reason"), "content": shorten(content)}
+    evidence = {"finish_reason": end_of(first), "content": shorten(content)}
     return conclude("completion", faults, f"answered {shorten(content, 40)!r}", evidence)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from python_checks import options as opt
 from python_checks.joined import accept, first_choice, says
-from python_checks.openai import PATH
+from python_checks.openai import PATH, end_of
 from python_checks.result import Fault, Figure, Result, State, conclude, shorten
 from python_checks.stream import Streamed, read, reads
 from python_checks.words import count
@@ -110,7 +110,7 @@ def judge(streamed: Streamed, ttft: Limits, gap: Limits, rate: Limits) -> Result
         figures += pace([event.at for event in said], last, tokens, gap, rate)
     faults += [fault for figure in figures for fault in over(figure)]
     evidence = {
-        "finish_reason": joined.choice["finish_reason"],
+        "finish_reason": end_of(joined.choice),
         "content": shorten(str(joined.choice["message"]["content"])),
         "tokens": tokens,
         "events": len(streamed.events),

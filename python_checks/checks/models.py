@@ -2,14 +2,14 @@
 
 import argparse
 
-from python_checks import keys
 from python_checks import options as opt
 from python_checks.http import Reply, fetch, refusal
-from python_checks.result import Fault, Result, conclude
+from python_checks.result import Fault, Result, conclude, shorten
 
 NEEDS: tuple[str, ...] = ("requests",)
 
 TIMEOUT = 10.0
+MOST = 100  # names that are looked at; adapters are models, too
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,11 +28,12 @@ def judge(reply: Reply, model: str) -> Result:
     """Accept a list that holds `model`; the reason names what is there instead."""
     data = reply.data.get("data") if isinstance(reply.data, dict) else None
     if reply.status != 200 or not isinstance(data, list):
-        remedy = "check that vLLM's own API listens at --url: curl URL/version"
-        remedy = keys.REMEDY if reply.status in keys.REFUSED else remedy
-        fault = Fault(f"/v1/models says {reply.status}: {refusal(reply)}", remedy)
+        fault = Fault(
+            f"/v1/models says {reply.status}: {refusal(reply)}",
+            "check that vLLM's own API listens at --url: curl URL/version",
+        )
         return conclude("models", [fault], "", {"status": reply.status})
-    names = [str(entry.get("id")) for entry in data if isinstance(entry, dict)]
+    names = [shorten(str(entry.get("id"))) for entry in data[:MOST] if isinstance(entry, dict)]
     faults = []
     if model not in names:
         faults.append(

@@ -6,8 +6,8 @@ from dataclasses import replace
 from python_checks import options as opt
 from python_checks import weather
 from python_checks.calls import judge_call
-from python_checks.openai import answer_faults, ask, choice
-from python_checks.result import CheckError, Result, conclude, shorten
+from python_checks.openai import answer_faults, ask, choice, end_of
+from python_checks.result import CheckError, Result, bounded, conclude, shorten
 
 NEEDS: tuple[str, ...] = ("requests", "jsonschema")
 
@@ -26,9 +26,9 @@ def run(options: argparse.Namespace) -> Result:
     first = choice(ask(options.url, weather.request(options.model), options.timeout))
     faults = judge_call(first, [weather.TOOL])
     message = first["message"]
-    evidence = {"finish_reason": first.get("finish_reason"), "tool_calls": message.get("tool_calls")}
+    evidence = {"finish_reason": end_of(first), "tool_calls": bounded(message.get("tool_calls"))}
     if faults:
-        return conclude("tool-call", faults, "", evidence | {"content": message.get("content")})
+        return conclude("tool-call", faults, "", evidence | {"content": bounded(message.get("content"))})
     calls = message["tool_calls"]
     body = weather.request(options.model, weather.second_turn(calls))
     try:

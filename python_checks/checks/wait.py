@@ -9,7 +9,7 @@ from python_checks import causes, notify, phases, proc
 from python_checks import options as opt
 from python_checks.checks import port
 from python_checks.http import Pending, refusal
-from python_checks.openai import PATH, choice
+from python_checks.openai import PATH, begun, choice
 from python_checks.result import CheckError, Fault, Result, conclude, shorten
 from python_checks.watch import PAUSE, Watch
 
@@ -91,13 +91,15 @@ def warm_up(watch: Watch, url: str, model: str) -> None:
     pending = Pending("POST", url + PATH, body, min(WARM_UP, watch.left))
     watch.during(pending)
     try:
-        choice(pending.result())
+        first = choice(pending.result())
     except CheckError as error:
         time.sleep(PAUSE)  # the server writes its log after its reply
         watch.look()
         why = watch.cause()
         words = f"healthy, but the first chat failed: {error.fault.reason}" + (f"; log: {why}" if why else "")
         raise CheckError(Fault(words, causes.remedy(why) if why else error.fault.remedy)) from error
+    if fault := begun(first, "healthy, but the first chat failed"):
+        raise CheckError(fault)
 
 
 def refuse_stranger(url: str, pid: int | None) -> None:

@@ -18,6 +18,7 @@ YOUNG = Unit("running", "RUNNING", 7, 70, 100.0, False)  # as supervisord calls 
 AGED = YOUNG._replace(age=901.0)
 LATE, FULL, FAILED, GONE = (Chat(kind, kind, 10.0) for kind in ("late", "full", "failed", "gone"))
 ANSWERED, REFUSED = Chat("answered", "answered", 0.2), Chat("refused", "HTTP 404", 0.2)
+NONSENSE = Chat("nonsense", "chat: the engine answers nonsense", 0.2)
 ONE, TWO, NONE, BLIND = Look(Counters(1, 1, 1)), Look(Counters(2, 1, 1)), Look(), Look(blind="no counters")
 STILL, MOVES = (ONE, ONE), (ONE, TWO)
 KNOWN = Memory((7, 70), answered=True, measured=True, step=0.1)
@@ -37,6 +38,8 @@ def verdict(facts: Facts, memory: Memory = KNOWN, now: float = 1e6) -> Verdict:
         (OLD, ANSWERED, (BLIND, NONE), KNOWN, "alive"),
         (OLD, REFUSED, STILL, KNOWN, "refused"),
         (YOUNG, REFUSED, STILL, Memory(), "refused"),
+        (OLD, NONSENSE, STILL, KNOWN, "nonsense"),
+        (YOUNG, NONSENSE, (NONE, NONE), Memory(), "nonsense"),
         (OLD, FAILED, MOVES, KNOWN, "refused"),
         (OLD, FAILED, STILL, KNOWN, "dead"),
         (OLD, FAILED, (BLIND, BLIND), KNOWN, "dead"),
@@ -102,7 +105,11 @@ def test_states_are_as_told() -> None:
         "maintenance",
         "deploying",
     }
-    assert {name for name, state in states.items() if state is State.CRITICAL} == {"refused", "failed"}
+    assert {name for name, state in states.items() if state is State.CRITICAL} == {
+        "refused",
+        "nonsense",
+        "failed",
+    }
     assert all(remedy for state, remedy in RULES.values() if state is not State.OK)
 
 

@@ -49,7 +49,8 @@ def test_completion(replies: Replies) -> None:
     ("message", "finish", "words"),
     [
         ({"content": None}, "stop", "chat: no content (finish_reason stop)"),
-        ({"content": " \n"}, "length", "chat: no content (finish_reason length; cut before its answer)"),
+        ({"content": ""}, "length", "chat: no content (finish_reason length; cut before its answer)"),
+        ({"content": " \n"}, "length", "the engine answers nonsense: blanks and nothing else"),
         ({"content": None, "tool_calls": [{}]}, "tool_calls", "no content but tool_calls"),
         ({"content": "hi"}, "abort", "finish_reason abort, wanted stop or length"),
         (
