@@ -30,7 +30,7 @@ RULES = {
     ),
     "refused": (
         State.CRITICAL,
-        "no restart mends it: compare --model and --url with the inventory; see its log",
+        "no restart mends it: compare --model, --url and the API key with the inventory; see its log",
     ),
     "nonsense": (State.CRITICAL, said.REMEDY),  # a restart leaves GPUs and weights as they are
     "loading": (State.WARNING, "follow its log; nothing is done before the end of its time to start"),

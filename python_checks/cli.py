@@ -7,7 +7,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from types import ModuleType
 
-from python_checks import report, textfile, verdict
+from python_checks import keys, report, textfile, verdict
+from python_checks.hidden import without
 from python_checks.options import Parser
 from python_checks.result import CheckError, Result, State, worst
 from python_checks.timed import timed
@@ -93,7 +94,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CheckError as error:  # the verdict is printed, and monitoring does not get it
         print(f"python_checks UNKNOWN: {error}\nremedy: {error.fault.remedy}", file=sys.stderr)
     except Exception as error:  # a library that is missing, or an output that broke: no verdict, so never 0
-        print(f"python_checks UNKNOWN: unforeseen {type(error).__name__}: {error}", file=sys.stderr)
+        words = f"python_checks UNKNOWN: unforeseen {type(error).__name__}: {error}"
+        print(without(words), file=sys.stderr)
     return int(State.UNKNOWN)
 
 
@@ -106,6 +108,8 @@ def _run(arguments: Sequence[str] | None) -> list[Result]:
     options.arguments = words[end + 1 :]
     if options.arguments and options.check != "config":
         top.error(f"{options.check} takes nothing behind --")
+    if vars(options).get("url"):  # an option of most
+        keys.use(options.url, options.api_key_file)
     module = load(options.check)
     for library in module.NEEDS:  # loaded now, so that a check's time is its own
         importlib.import_module(library)

@@ -18,8 +18,8 @@ class Output:
     text: str
 
 
-def run(arguments: Sequence[str], timeout: float) -> Output:
-    """Run `arguments`, found on PATH, without input and in the C locale.
+def run(arguments: Sequence[str], timeout: float, given: str = "") -> Output:
+    """Run `arguments`, found on PATH, with `given` as its standard input and in the C locale.
 
     Raises:
         FileNotFoundError, PermissionError: there is no such program, or it may not be run.
@@ -27,14 +27,14 @@ def run(arguments: Sequence[str], timeout: float) -> Output:
     """
     child = subprocess.Popen(
         arguments,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         env=os.environ | {"LC_ALL": "C"},
         start_new_session=True,
     )
     try:
-        raw, _ = child.communicate(timeout=timeout)
+        raw, _ = child.communicate(given.encode(), timeout=timeout)
     except BaseException as error:  # an interrupt too
         # Before it is waited for: until then its id, which is the group's, is nobody else's.
         with contextlib.suppress(ProcessLookupError):

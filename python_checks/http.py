@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from http.client import IncompleteRead
 from typing import TYPE_CHECKING, Any, Protocol
 
-from python_checks import json_text
+from python_checks import json_text, keys
 from python_checks.http_errors import failure, odd
 from python_checks.result import shorten
 
@@ -107,8 +107,12 @@ class Pending:
         timeout: float,
         take: Callable[["requests.Response", float], Reply] = whole,
     ) -> None:
-        """Send the request; its deadline is `timeout` seconds from now. `take` reads the body until then, in the thread."""
-        self.url, self.timeout = url, timeout
+        """Send the request; its deadline is `timeout` seconds from now. `take` reads the body until then, in the thread.
+
+        Raises:
+            CheckError: the server's API key cannot be read.
+        """
+        self.url, self.timeout, self.key = url, timeout, keys.header(url)
         self.deadline = time.monotonic() + timeout
         self._reply: Reply | None = None
         self._error: Exception | None = None
@@ -126,7 +130,13 @@ class Pending:
                 # Else it reads the whole body of a redirect, to learn where that leads.
                 session.get_redirect_target = lambda resp: None  # type: ignore[method-assign]
                 response = session.request(
-                    method, self.url, json=body, timeout=self.timeout, allow_redirects=False, stream=True
+                    method,
+                    self.url,
+                    json=body,
+                    headers=self.key,
+                    timeout=self.timeout,
+                    allow_redirects=False,
+                    stream=True,
                 )
                 self._reply = take(response, self.deadline)
         except Exception as error:  # handed over to the thread that waits

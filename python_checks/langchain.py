@@ -2,11 +2,12 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from python_checks import command, said, weather
+from python_checks import command, keys, said, weather
 from python_checks.calls import judge_calls
 from python_checks.harmony import REMEDY, leak
 from python_checks.result import CheckError, Fault, State, shorten
@@ -21,13 +22,13 @@ def ask(python: str, url: str, model: str, timeout: float) -> dict[str, Any]:
     """Return what langchain_openai of the interpreter `python` made of a plain and of a streamed reply.
 
     Raises:
-        CheckError: it could not be run, or the client raised an exception, which is quoted.
+        CheckError: it could not be run, the API key cannot be read, or the client raised an exception, which is quoted.
     """
     given = json.dumps({"tool": weather.TOOL, "prompt": weather.PROMPT})
     limit = 3 * timeout  # for both replies and the client's start
     client = [*as_owner(Path(python), limit), "-I", str(CLIENT), url, model, f"{timeout:g}", given]
     try:
-        output = command.run(client, limit)
+        output = command.run(client, limit, keys.of(url))
     except (OSError, TimeoutError) as error:
         raise CheckError(
             Fault(f"{python} cannot be run: {error}", "is it the backend's Python?", State.UNKNOWN)
@@ -39,9 +40,9 @@ def ask(python: str, url: str, model: str, timeout: float) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         state = State.UNKNOWN if "No module named" in last else State.CRITICAL
         words = f"langchain_openai failed: {shorten(last, 200) or f'exit code {output.code}'}"
-        raise CheckError(
-            Fault(words, "run the tool-call check; is langchain_openai installed there?", state)
-        ) from error
+        remedy = "run the tool-call check; is langchain_openai installed there?"
+        refused = re.search(rf"Error code: ({'|'.join(map(str, keys.REFUSED))})\b", last)
+        raise CheckError(Fault(words, keys.REMEDY if refused else remedy, state)) from error
 
 
 def as_owner(python: Path, limit: float) -> list[str]:

@@ -1,6 +1,6 @@
 """The guide's tool call through langchain_openai, whose Python runs this file: JSON of what the client made of the replies.
 
-PYTHON langchain_client.py URL MODEL SECONDS '{"tool": …, "prompt": …}'
+PYTHON langchain_client.py URL MODEL SECONDS '{"tool": …, "prompt": …}' <KEY
 """
 
 import json
@@ -28,7 +28,7 @@ def main(url: str, model: str, seconds: str, given: str) -> None:
     request = json.loads(given)
     llm = ChatOpenAI(
         base_url=f"{url}/v1",
-        api_key=SecretStr("dummies"),  # as the guide does (5.1): without --api-key any will do
+        api_key=SecretStr(sys.stdin.read() or "dummies"),  # without a key any will do, as in the guide (5.1)
         model=model,
         temperature=0,
         timeout=float(seconds),

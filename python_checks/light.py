@@ -18,7 +18,7 @@ class Light(Pending):
         try:
             with closing(kind(place.hostname or "", place.port, timeout=self.timeout)) as connection:
                 raw = None if body is None else json.dumps(body).encode()
-                connection.request(method, place.path, raw, {"Content-Type": "application/json"})
+                connection.request(method, place.path, raw, {"Content-Type": "application/json"} | self.key)
                 response = connection.getresponse()
                 text = b"".join(pieces(response.read1, response.headers, self.deadline))
                 self._reply = reply(response.status, text)

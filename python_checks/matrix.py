@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from python_checks import keys
 from python_checks.calls import judge_calls
 from python_checks.http import Reply, refusal
 from python_checks.openai import CUT, answer_faults, end_of
@@ -69,7 +70,8 @@ def judge_refusal(reply: Reply, status: int, what: str) -> list[Fault]:
     if reply.status == status and refusal(reply) != "empty body":
         return []
     words = shorten(reply.text) or "empty body"
-    return [Fault(f"HTTP {reply.status} for {what}, wanted {status}: {words}", UPDATE)]
+    remedy = keys.REMEDY if reply.status in keys.REFUSED else UPDATE
+    return [Fault(f"HTTP {reply.status} for {what}, wanted {status}: {words}", remedy)]
 
 
 def judge_same(plain: Sequence[dict[str, Any]], streamed: Sequence[dict[str, Any]]) -> list[Fault]:

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from python_checks import said
+from python_checks import keys, said
 from python_checks.harmony import REMEDY, leak
 from python_checks.http import Reply, fetch, refusal
 from python_checks.result import CheckError, Fault, shorten
@@ -13,7 +13,7 @@ PATH = "/v1/chat/completions"
 # What each refusal of vLLM means; anything else gets the last line.
 REMEDIES = {
     400: "the server refuses the request: an old vLLM or a missing flag may be the cause; see its log",
-    401: "the server wants an API key (--api-key)",
+    **dict.fromkeys(keys.REFUSED, keys.REMEDY),
     404: "is the model name right (curl URL/v1/models), and does vLLM's own API listen at --url?",
     500: "see the last ERROR in the server's log; a missing compiler (g++, Python headers) also ends here",
     502: "a proxy cannot reach what lies behind it: ask vLLM itself (--url), and see the proxy's log",

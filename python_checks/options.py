@@ -54,8 +54,14 @@ def pid(value: str) -> int:
 
 
 def add_url(parser: argparse.ArgumentParser, default: str | None = URL) -> None:
-    """Add --url, the base URL of vLLM."""
+    """Add --url, the base URL of vLLM, and --api-key-file, what it is asked with."""
     parser.add_argument("--url", type=url, default=default, help=f"base URL of vLLM, e.g. {URL}")
+    parser.add_argument(
+        "--api-key-file",
+        type=Path,
+        metavar="FILE",
+        help="holds the key that vLLM asks for, or a systemd credential of the same name does (VLLM_API_KEY of the environment)",
+    )
 
 
 def add_model(parser: argparse.ArgumentParser, default: str | None = MODEL) -> None:

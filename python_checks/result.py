@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, NamedTuple
 
+from python_checks.hidden import without
+
 
 class State(IntEnum):
     """Verdict of a check; the value is the exit code (convention of the monitoring plugins)."""
@@ -28,6 +30,11 @@ class Fault:
     reason: str
     remedy: str
     state: State = State.CRITICAL
+
+    def __post_init__(self) -> None:
+        """Quote nobody who quotes an API key."""
+        object.__setattr__(self, "reason", without(self.reason))
+        object.__setattr__(self, "remedy", without(self.remedy))
 
 
 class Figure(NamedTuple):
@@ -73,9 +80,10 @@ class Result:
     repeated: bool = False
 
     def __post_init__(self) -> None:
-        """Keep reason and remedy on one line each, and short enough to read, whatever a server put into them."""
+        """Keep reason and remedy on one line each, short, and API keys out of all, whatever a server put into them."""
         object.__setattr__(self, "reason", shorten(self.reason, LONGEST))
         object.__setattr__(self, "remedy", shorten(self.remedy, LONGEST))
+        object.__setattr__(self, "evidence", without(self.evidence))
 
     def as_dict(self) -> dict[str, Any]:
         """Return the result as plain JSON values."""
@@ -113,8 +121,8 @@ def one_line(text: str) -> str:
 
 
 def shorten(text: str, length: int = 120) -> str:
-    """Return `text` on one line, cut to `length` characters with an ellipsis."""
-    start = text.strip()[: 50 * length]  # of megabytes only the beginning is shown, so only that is read
+    """Return `text` on one line, cut to `length` characters with an ellipsis; no part of an API key is left of it."""
+    start = without(text).strip()[: 50 * length]  # of megabytes only the beginning is shown, so only that is read
     line = one_line(start)
     whole = len(start) < 50 * length and len(line) <= length
     return line if whole else line[: length - 3] + "..."

@@ -18,15 +18,25 @@ from typing import Any
 IMPORT, PARSE, BUILD = "importing vLLM", "parsing the arguments", "building the configuration"
 LONGEST = 4000  # characters of vLLM's words that are passed on
 # Where vLLM keeps each name, the newest place first.
-NEW, OLD = "vllm.entrypoints.launchers", "vllm.entrypoints.openai"
+CLI = (
+    "vllm.entrypoints.common.cli_args",
+    "vllm.entrypoints.launchers.cli_args",
+    "vllm.entrypoints.openai.cli_args",
+)
 PLACES = {
     "FlexibleArgumentParser": ("vllm.utils.argparse_utils", "vllm.utils"),
     "AsyncEngineArgs": ("vllm.engine.arg_utils",),
     "UsageContext": ("vllm.usage.usage_lib",),
     "current_platform": ("vllm.platforms",),
-    "make_arg_parser": (f"{NEW}.cli_args", f"{OLD}.cli_args"),
-    "validate_parsed_serve_args": (f"{NEW}.cli_args", f"{OLD}.cli_args"),
-    "validate_api_server_args": (f"{NEW}.launcher", f"{OLD}.api_server"),
+    "make_arg_parser": CLI,
+    "validate_parsed_serve_args": CLI,
+    "validate_api_server_args": (
+        CLI[0],
+        "vllm.entrypoints.launchers.launcher",
+        "vllm.entrypoints.openai.api_server",
+    ),
+    "ToolParserManager": ("vllm.tool_parsers", "vllm.entrypoints.openai.tool_parsers"),
+    "ReasoningParserManager": ("vllm.reasoning",),
 }
 
 
@@ -48,6 +58,11 @@ def examine(arguments: Sequence[str], stage: Callable[[str], None]) -> dict[str,
         if serve and given.model_tag is not None:  # of its two entry points only `vllm serve DIR` heeds it
             given.model = given.model_tag
         vllm.validate_parsed_serve_args(given)
+        for kind, manager in ("tool", vllm.ToolParserManager), ("reasoning", vllm.ReasoningParserManager):
+            if plugin := getattr(
+                given, f"{kind}_parser_plugin", ""
+            ):  # of the user's own, which may bring the parser
+                getattr(manager, f"import_{kind}_parser")(plugin)
         vllm.validate_api_server_args(given)
         stage(BUILD)
         made = vllm.AsyncEngineArgs.from_cli_args(given).create_engine_config(
@@ -67,13 +82,21 @@ def examine(arguments: Sequence[str], stage: Callable[[str], None]) -> dict[str,
 
 
 def _find(name: str, places: Sequence[str]) -> Any:
-    """Return the name from the first place that there is; the last one's error counts."""
-    try:
-        return getattr(importlib.import_module(places[0]), name)
-    except ModuleNotFoundError as error:  # of the place itself, or of what is imported there
-        if len(places) == 1 or not f"{places[0]}.".startswith(f"{error.name}."):
-            raise
-    return _find(name, places[1:])
+    """Return the name from the first place that has it.
+
+    Raises:
+        ModuleNotFoundError: none has it, or there is no vLLM, or something that it imports is not there.
+    """
+    for place in places:
+        try:
+            module = importlib.import_module(place)
+        except ModuleNotFoundError as error:  # of the place itself, or of what is imported there
+            if error.name == "vllm" or not f"{place}.".startswith(f"{error.name}."):
+                raise
+            continue
+        if hasattr(module, name):
+            return getattr(module, name)
+    raise ModuleNotFoundError(f"{name} is not in {', '.join(places)}", name=places[0])
 
 
 def _parse(parser: Any, arguments: Sequence[str]) -> Any:

@@ -17,6 +17,8 @@ from python_checks.result import CheckError, Fault, Result, State
 
 NEEDS: tuple[str, ...] = ()
 
+# A stage takes 5 to 30 s; on a cold disk beside eight busy programs importing took 72 s and building more than 110.
+SECONDS = 600.0
 PROGRAM = ("-B", "-P", "-m", "python_checks.vllm_stages")
 # All that says where vLLM and what it imports write.
 PLACES = """HOME XDG_CACHE_HOME XDG_CONFIG_HOME XDG_DATA_HOME TMPDIR VLLM_CONFIG_ROOT VLLM_RPC_BASE_PATH HF_MODULES_CACHE
@@ -29,7 +31,13 @@ KEPT = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this check; those of vLLM follow behind `--` and are taken apart by vLLM alone."""
     parser.usage = f"{parser.prog} [options] -- ARGUMENTS OF VLLM"
-    opt.add_deadline(parser, 180.0, "check")
+    parser.add_argument(
+        "--deadline",
+        type=opt.seconds,
+        default=SECONDS,
+        metavar="SECONDS",
+        help="of each stage, from the end of the one before (%(default)g s)",
+    )
 
 
 def run(options: argparse.Namespace) -> Result:

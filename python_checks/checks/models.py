@@ -2,6 +2,7 @@
 
 import argparse
 
+from python_checks import keys
 from python_checks import options as opt
 from python_checks.http import Reply, fetch, refusal
 from python_checks.result import Fault, Result, conclude, shorten
@@ -28,10 +29,9 @@ def judge(reply: Reply, model: str) -> Result:
     """Accept a list that holds `model`; the reason names what is there instead."""
     data = reply.data.get("data") if isinstance(reply.data, dict) else None
     if reply.status != 200 or not isinstance(data, list):
-        fault = Fault(
-            f"/v1/models says {reply.status}: {refusal(reply)}",
-            "check that vLLM's own API listens at --url: curl URL/version",
-        )
+        remedy = "check that vLLM's own API listens at --url: curl URL/version"
+        remedy = keys.REMEDY if reply.status in keys.REFUSED else remedy
+        fault = Fault(f"/v1/models says {reply.status}: {refusal(reply)}", remedy)
         return conclude("models", [fault], "", {"status": reply.status})
     names = [shorten(str(entry.get("id"))) for entry in data[:MOST] if isinstance(entry, dict)]
     faults = []

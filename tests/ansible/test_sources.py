@@ -6,7 +6,12 @@ import os
 import shutil
 import subprocess
 import sys
+from base64 import b64encode
+from functools import partial
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from urllib.parse import quote
 
 import pytest
 from ansible.errors import AnsibleActionFail
@@ -167,7 +172,8 @@ def repository(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(("version", "content"), [("main", "2"), ("HEAD", "2"), ("v1", "1"), ("", "1")])
 def test_each_name_of_a_version(repository: Path, tmp_path: Path, version: str, content: str) -> None:
     wanted = git(repository, "rev-parse", version or "HEAD~1")
-    commit = export_git.export(f"file://{repository}", version or wanted[:9], tmp_path)
+    source = export_git.repository(f"file://{repository}")
+    commit = export_git.export(source, version or wanted[:9], tmp_path)
     assert commit == wanted
     assert (tmp_path / "tree/src/app.py").read_text() == content
     assert not (tmp_path / "tree/.git").exists()
@@ -177,11 +183,150 @@ def test_what_cannot_be_exported_is_told(repository: Path, tmp_path: Path) -> No
     with pytest.raises(
         AnsibleActionFail, match="has no branch, tag or commit v9: correct backend_git_version"
     ):
-        export_git.export(f"file://{repository}", "v9", tmp_path)
+        export_git.export(export_git.repository(f"file://{repository}"), "v9", tmp_path)
     with pytest.raises(AnsibleActionFail) as told:
-        export_git.export("https://me:secret@127.0.0.1:9/x", "v1", tmp_path)
-    assert "git ls-remote https://***@127.0.0.1:9/x (backend_git_url)" in str(told.value)
+        export_git.export(export_git.repository("https://me:secret@127.0.0.1:9/x"), "v1", tmp_path)
+    assert "git ls-remote https://127.0.0.1:9/x (backend_git_url)" in str(told.value)
     assert "secret" not in str(told.value)
+
+
+class Guarded:
+    """A repository behind HTTP that asks for a name and a password; what it was asked with is kept."""
+
+    def __init__(self, repository: Path, name: str, password: str) -> None:
+        git(repository, "update-server-info")
+        wanted = b64encode(f"{name}:{password}".encode()).decode()
+        self.told: list[str] = []
+        owner = self
+
+        class Handler(SimpleHTTPRequestHandler):
+            def do_GET(self) -> None:
+                told = self.headers.get("Authorization", "")
+                owner.told.append(told)
+                if told == f"Basic {wanted}":
+                    super().do_GET()
+                    return
+                self.send_response(401, f"no entry with {told}")
+                self.send_header("WWW-Authenticate", 'Basic realm="x"')
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                """Stay silent."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=repository / ".git"))
+        self.place = f"127.0.0.1:{self.server.server_address[1]}/"
+        Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def end(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def spied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The command line of every git that is started, and those of all processes then, as any user could read them."""
+    seen, program = tmp_path / "seen", shutil.which("git")
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    look = "for each in /proc/[0-9]*/cmdline; do tr '\\0' ' ' <$each; echo; done 2>/dev/null"
+    (folder / "git").write_text(f'#!/bin/sh\necho "$@" >>{seen}\n{look} >>{seen}\nexec {program} "$@"\n')
+    (folder / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    return seen
+
+
+NASTY = "p@s s/w:ör%d'\"$(id)"
+
+
+@pytest.mark.parametrize(
+    ("name", "password"), [("me", "ghp_0123456789"), ("me", NASTY), ("ghp_0123456789", "")]
+)
+def test_a_token_is_told_to_the_server_alone(
+    name: str, password: str, repository: Path, tmp_path: Path, spied: Path
+) -> None:
+    server = Guarded(repository, name, password)
+    try:
+        user = quote(name, safe="") + (f":{quote(password, safe='')}" if password else "")
+        source = export_git.repository(f"http://{user}@{server.place}")
+        assert source == (f"http://{server.place}", name, password)
+        export_git.export(source, "v1", tmp_path)
+        assert (tmp_path / "tree/src/app.py").read_text() == "1"
+        wrong = export_git.repository(f"http://{user}x@{server.place}")
+        with pytest.raises(AnsibleActionFail) as told:
+            export_git.export(wrong, "v1", tmp_path)
+    finally:
+        server.end()
+    secret = password or name
+    assert "git ls-remote http://127.0.0.1" in str(told.value) and secret not in str(told.value)
+    assert "clone" in spied.read_text() and secret not in spied.read_text()
+    kept = [path.read_bytes() for path in (tmp_path / "git").rglob("*") if path.is_file()]
+    assert not [data for data in kept if secret.encode() in data or quote(secret, safe="").encode() in data]
+
+
+def test_another_server_is_not_told_the_token(repository: Path, tmp_path: Path) -> None:
+    """Where the first one sends git on to."""
+    other = Guarded(repository, "me", "ghp_0123456789")
+
+    class Onward(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(302)
+            self.send_header("Location", f"http://{other.place}{self.path.lstrip('/')}")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Stay silent."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Onward)
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        source = export_git.repository(f"http://me:ghp_0123456789@127.0.0.1:{server.server_address[1]}/")
+        with pytest.raises(AnsibleActionFail, match="could not read Username"):
+            export_git.export(source, "v1", tmp_path)
+        assert other.told and not any(other.told)
+    finally:
+        server.shutdown()
+        server.server_close()
+        other.end()
+
+
+def test_a_password_that_the_users_own_helper_knows(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = Guarded(repository, "me", "known")
+    (tmp_path / "config").write_text("[credential]\n  helper = store\n")
+    (tmp_path / ".git-credentials").write_text(
+        f"http://other:no@{server.place}\nhttp://me:known@{server.place}\n"
+    )
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "config"))
+    try:
+        export_git.export(export_git.repository(f"http://me@{server.place}"), "v1", tmp_path)
+    finally:
+        server.end()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://me:pass/word@host/x",
+        "https://tok/en@host/x",
+        "https://me:a?b@host/x",
+        "https://me:a#b@host/x",
+        "ssh://me:password@host/x",
+    ],
+)
+def test_a_url_whose_password_cannot_be_told_is_refused_without_it(url: str) -> None:
+    with pytest.raises(AnsibleActionFail, match="backend_git_url") as told:
+        export_git.repository(url)
+    assert url.partition("://")[2].partition("@")[0] not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["git@host:me/x.git", "ssh://git@host/x", "file:///x", "/srv/x", "https://host:8443/x"]
+)
+def test_a_url_without_a_password_is_left_as_it_is(url: str) -> None:
+    assert export_git.repository(url) == (url, "", "")
 
 
 def test_links_out_and_submodules_are_refused(tmp_path: Path) -> None:

@@ -2,10 +2,12 @@
 
 answer, refuse (404), fail (500), full (503), cut (the answer breaks off), page (200, but no chat), hang (no answer, counters stand),
 busy (no answer, counters move), full busy, fail busy, blind (no answer, /metrics tells nothing), mute (nothing answers).
+With KEY in the environment it asks for that key, as vLLM does.
 """
 
 import itertools
 import json
+import os
 import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -43,7 +45,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
         mode = file.read_text().split()[0]
-        if mode in STATUS:
+        if (key := os.environ.get("KEY")) and self.headers.get("Authorization") != f"Bearer {key}":
+            self._reply(401, json.dumps({"error": f"Unauthorized: {self.headers.get('Authorization')}"}))
+        elif mode in STATUS:
             self._reply(STATUS[mode], json.dumps({"error": {"message": f"so says {mode}"}}))
         elif mode in ("answer", "page", "cut"):
             choice = {"message": {"content": "hi"}, "finish_reason": "stop"}

@@ -28,8 +28,13 @@ def changed(exchanges: list[Exchange], case: str, old: str, new: str) -> list[Ex
 
 
 @contextmanager
-def replay(exchanges: list[Exchange], of: Callable[[Any], Any] = lambda body: body) -> Iterator[str]:
-    """Serve the exchanges on a free port; yield its URL. A request that is like none, in what `of` returns of its body, gets 418."""
+def replay(
+    exchanges: list[Exchange], of: Callable[[Any], Any] = lambda body: body, key: str = ""
+) -> Iterator[str]:
+    """Serve the exchanges on a free port; yield its URL. A request that is like none, in what `of` returns of its body, gets 418.
+
+    With a `key` vLLM's API asks for it, and quotes what it got instead.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         def _answer(self) -> None:
@@ -41,6 +46,10 @@ def replay(exchanges: list[Exchange], of: Callable[[Any], Any] = lambda body: bo
                 if found
                 else {"status": 418, "kind": "text/plain", "text": f"not recorded: {request}"}
             )
+            told = self.headers.get("Authorization", "")
+            if key and self.path.startswith("/v1/") and told != f"Bearer {key}":
+                text = json.dumps({"error": {"message": f"{told}: Unauthorized"}})
+                reply = {"status": 401, "kind": "application/json", "text": text}
             body = reply["text"].encode()
             self.send_response(reply["status"])
             self.send_header("Content-Type", reply["kind"])

@@ -19,12 +19,17 @@ Probe = Callable[..., subprocess.CompletedProcess[str]]
 
 
 class Server:
-    """A server on a free port; `answers` maps a path to (status, body), or to a function of the request."""
+    """A server on a free port; `answers` maps a path to (status, body), or to a function of the request.
+
+    With a `key` it asks for that below /v1, as vLLM does; `told` is what each request had to say for itself.
+    """
 
     def __init__(self) -> None:
         """Serve on a free port until the fixture ends it."""
         self.answers: dict[str, Any] = {}
         self.requests: list[tuple[str, Any]] = []
+        self.key, self.told = "", list[tuple[str, str]]()
+        self.refusal: dict[str, Any] = {"error": "Unauthorized"}
         owner = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -33,6 +38,10 @@ class Server:
                 body = json.loads(self.rfile.read(length)) if length else None
                 owner.requests.append((self.path, body))
                 answer = owner.answers.get(self.path, (404, {"detail": "Not Found"}))
+                told = self.headers.get("Authorization", "")
+                owner.told.append((self.path, told))
+                if owner.key and self.path.startswith("/v1/") and told != f"Bearer {owner.key}":
+                    answer = 401, owner.refusal
                 status, data = answer(body) if callable(answer) else answer
                 if status == "drip":
                     return self._drip()

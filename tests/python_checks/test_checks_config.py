@@ -1,8 +1,9 @@
-"""The process that imports vLLM: its stages are shown, it ends at the deadline, and nothing of it is left.
+"""The process that imports vLLM: its stages are shown, one that lasts too long ends it, and nothing of it is left.
 
 With a stand-in that has the layout of an older vLLM and does what a test wants; tests/demo/served/test_config.py asks the real one.
 """
 
+import io
 import os
 import signal
 import subprocess
@@ -10,9 +11,12 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from python_checks import staged
+from python_checks.result import CheckError
 from tests.python_checks.support import DEADLINE, ROOT, Probe
 
 STAND_IN = {
@@ -31,11 +35,34 @@ class AsyncEngineArgs:
     "platforms.py": "class current_platform: is_cpu, device_type = bool, 'cuda'",
     "entrypoints/openai/cli_args.py": """
 def make_arg_parser(parser):
-    parser.add_argument("--model")
+    for name in "model", "tool-parser-plugin", "reasoning-parser-plugin":
+        parser.add_argument(f"--{name}")
     return parser
 validate_parsed_serve_args = bool
 """,
-    "entrypoints/openai/api_server.py": "validate_api_server_args = bool",
+    "entrypoints/openai/api_server.py": """
+import os
+def validate_api_server_args(given):
+    assert os.environ.get("NEEDS", "") == ",".join(map(str, loaded))
+loaded = []
+""",
+    "entrypoints/openai/tool_parsers.py": """
+from vllm.entrypoints.openai.api_server import loaded
+class ToolParserManager: import_tool_parser = loaded.append
+""",
+    "reasoning.py": """
+from vllm.entrypoints.openai.api_server import loaded
+class ReasoningParserManager: import_reasoning_parser = loaded.append
+""",
+}
+# What a newer vLLM has elsewhere: an older place that stays may have lost the name.
+MOVED = {
+    "entrypoints/common/cli_args.py": STAND_IN["entrypoints/openai/cli_args.py"]
+    + STAND_IN["entrypoints/openai/api_server.py"],
+    "entrypoints/launchers/launcher.py": "",
+    "entrypoints/openai/cli_args.py": "raise RuntimeError('the old place')",
+    "entrypoints/openai/api_server.py": "",
+    "tool_parsers.py": "class ToolParserManager: import_tool_parser = str",
 }
 
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -102,6 +129,35 @@ def test_accepted_with_its_stages(start: Start, tmp_path: Path) -> None:
     assert not list((tmp_path / "tmp").iterdir()) and not list((tmp_path / "home").iterdir())
 
 
+def test_names_that_moved_are_found(start: Start, tmp_path: Path) -> None:
+    for name, text in MOVED.items():
+        file = tmp_path / "site/vllm" / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(
+            text.replace("from vllm.entrypoints.openai.api_server", "from vllm.entrypoints.common.cli_args")
+        )
+    (tmp_path / "site/vllm/reasoning.py").write_text(
+        "class ReasoningParserManager: import_reasoning_parser = str"
+    )
+    code, out, _ = verdict(start("pass"))
+    assert code == 0, out
+
+
+def test_a_name_that_is_nowhere_is_unknown(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "site/vllm/entrypoints/openai/api_server.py").write_text("loaded = []")  # the place stays
+    code, out, _ = verdict(start("pass"))
+    assert code == 3 and "this vLLM keeps its parser elsewhere: validate_api_server_args is not in" in out
+
+
+def test_a_parser_of_the_users_own_is_loaded_before_its_name_is_judged(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NEEDS", "t.py,r.py")
+    arguments = ("--tool-parser-plugin", "t.py", "--reasoning-parser-plugin", "r.py")
+    assert verdict(start("pass", arguments=arguments))[0] == 0
+    assert verdict(start("pass"))[0] == 3
+
+
 def test_refused_with_its_flag(start: Start) -> None:
     code, out, _ = verdict(start("pass", arguments=("--modle", "m")))
     assert code == 2 and "vLLM refuses --modle m: unrecognized arguments" in out
@@ -134,12 +190,52 @@ def test_no_verdict_is_unknown(start: Start, tmp_path: Path, code: str, words: s
 CHILD = "child = subprocess.Popen(['sleep', '60']); open('child', 'w').write(str(child.pid));"
 
 
-def test_the_deadline_ends_all_of_it(start: Start, tmp_path: Path) -> None:
-    begun = time.monotonic()
-    code, out, err = verdict(start(CHILD + "time.sleep(60)", "--deadline", "3"))
-    assert code == 3 and "no verdict within 3 s, in stage: building the configuration" in out
-    assert time.monotonic() - begun < 20 and "building the configuration (" in err
+def test_a_stage_that_lasts_too_long_ends_all_of_it(start: Start, tmp_path: Path) -> None:
+    code, out, err = verdict(start(CHILD + "time.sleep(600)", "--deadline", "8"))
+    assert code == 3 and "no verdict: building the configuration has lasted longer than 8 s" in out
+    assert "remedy: a slow disk or a busy host needs a longer vllm_config_seconds (--deadline)" in out
+    assert "building the configuration (" in err
     assert gone(tmp_path / "child") and not list((tmp_path / "tmp").iterdir())
+
+
+# Tells its stages, and begins the next when it is let.
+STAGES = """
+import json, os, sys
+channel, gate = int(sys.argv[1]), sys.argv[2]
+for number in range(1, 5):
+    os.write(channel, json.dumps({"stage": f"stage {number}"}).encode() + b"\\n")
+    open(gate).read()
+os.write(channel, b'{"end": {}}\\n')
+"""
+
+
+@pytest.mark.parametrize(("limit", "end"), [(200.0, {}), (100.0, None)])
+def test_the_limit_counts_from_the_last_stage_that_moved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: float, end: dict[str, str] | None
+) -> None:
+    gate, now, seen = tmp_path / "gate", [0.0], set()
+    os.mkfifo(gate)
+
+    class Watcher(io.StringIO):
+        """Each new stage that is shown lasts 150 s, and then the next may begin."""
+
+        def write(self, words: str) -> int:
+            if words.startswith("stage") and words[:7] not in seen:
+                seen.add(words[:7])
+                now[0] += 150
+                if limit > 150:
+                    gate.write_text("go")
+            return len(words)
+
+    monkeypatch.setattr(sys, "stderr", Watcher())
+    monkeypatch.setattr(staged, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    run = staged.Run([sys.executable, "-c", STAGES], [str(gate)], os.environ, tmp_path / "output")
+    if end is None:
+        with pytest.raises(CheckError) as caught:
+            run.outcome(limit)
+        assert caught.value.fault.reason == "no verdict: stage 1 has lasted longer than 100 s"
+    else:
+        assert run.outcome(limit).end == end and now[0] == 600
 
 
 def test_an_interrupt_ends_all_of_it(start: Start, tmp_path: Path) -> None:
