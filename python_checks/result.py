@@ -122,7 +122,8 @@ def one_line(text: str) -> str:
 
 def shorten(text: str, length: int = 120) -> str:
     """Return `text` on one line, cut to `length` characters with an ellipsis; no part of an API key is left of it."""
-    start = without(text).strip()[: 50 * length]  # of megabytes only the beginning is shown, so only that is read
+    # Of megabytes only the beginning is shown, so only that is read.
+    start = without(text).strip()[: 50 * length]
     line = one_line(start)
     whole = len(start) < 50 * length and len(line) <= length
     return line if whole else line[: length - 3] + "..."
