@@ -5,8 +5,34 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from tests import cores
+
+HOSTS = 2  # as many prepared hosts; with one, the tests that share it would be the last to end
+
+
+class ByHost(LoadFileScheduling):
+    """The tests of a file go to one process, and those of files with the fixture ``prepared`` to one or two: a host takes half a minute."""
+
+    def __init__(self, config: pytest.Config, log: Producer | None = None) -> None:
+        super().__init__(config, log)
+        self.scopes: dict[str, str] = {}
+        self.shared = 0
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        if file not in self.scopes:
+            shares = "prepared: " in (self.config.rootpath / file).read_text(encoding="utf-8")
+            self.scopes[file] = f"prepared {self.shared % HOSTS}" if shares else file
+            self.shared += shares
+        return self.scopes[file]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByHost | None:
+    """Use it for what tox runs."""
+    return ByHost(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture

@@ -44,6 +44,6 @@ def run_playbook(
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        timeout=300,
+        timeout=1200,  # for one that hangs
         check=False,
     )

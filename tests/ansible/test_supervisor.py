@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -68,7 +69,7 @@ class Supervised:
 
     def __init__(self, directory: Path) -> None:
         self.directory, self.shared = directory, f"test-reaper-{os.getpid()}-{time.monotonic_ns()}"
-        self.state_file = directory / "state.json"
+        self.state_file, self.children = directory / "state.json", list[int]()
         (directory / "conf.d").mkdir()
         (directory / "service.py").write_text(SERVICE)
         (directory / "reap.py").write_bytes((REPOSITORY / "roles/service/files/reap.py").read_bytes())
@@ -114,6 +115,7 @@ class Supervised:
         assert self.process.poll() is None, "supervisord ended"
         state: dict[str, object] = json.loads(self.state_file.read_text())
         self.state_file.unlink()
+        self.children.append(int(str(state["child"])))
         return state
 
     def wait_for_reaper(self) -> None:
@@ -140,12 +142,19 @@ class Supervised:
         """Return the files of the service in /dev/shm."""
         return list(Path("/dev/shm").glob(f"{self.shared}-*"))
 
-    def end(self) -> None:
-        """End it all."""
+    def stop(self) -> None:
+        """End it as an operator does."""
         if self.process.poll() is None:
             self.process.terminate()
-            self.process.wait(timeout=30)
-        for file in self.shared_files():  # of a service that ended before the reaper looked
+            self.process.wait(timeout=60)
+
+    def end(self) -> None:
+        """End it all, also what the reaper has not seen yet."""
+        self.stop()
+        for child in self.children:
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+        for file in self.shared_files():
             file.unlink()
 
 
@@ -179,7 +188,7 @@ def test_stop_leaves_no_shared_memory(supervised: Supervised) -> None:
     state = supervised.state()
     assert supervised.shared_files()
     supervised.wait_for_reaper()
-    supervised.end()
+    supervised.stop()
     assert not alive(int(str(state["child"])))
     assert not supervised.shared_files()
 
