@@ -59,6 +59,10 @@ RULES = (
 
 def judge(end: dict[str, Any], arguments: Sequence[str]) -> Result:
     """Judge what python_checks.vllm_stages.examine returned for `arguments`."""
+    if again := [flag for spellings in end.get("extra", []) for flag in spellings if flag in VARIABLES]:
+        reason = f"{EXTRA} gives vLLM {', '.join(again)}, which a variable of its own sets"
+        names = ", ".join(dict.fromkeys(VARIABLES[flag] for flag in again))
+        return conclude(CHECK, [Fault(reason, f"remove it from {EXTRA}, and set {names}")], "", end)
     if "error" not in end:
         words = "vLLM {vllm} accepts the arguments: {platform}, world size {world_size}, {max_model_len} tokens, {dtype}"
         return conclude(CHECK, [], words.format(**end), end)

@@ -40,13 +40,24 @@ PLACES = {
 }
 
 
-def examine(arguments: Sequence[str], stage: Callable[[str], None]) -> dict[str, Any]:
+class Explicit(Namespace):
+    """What arguments say themselves: a parser that finds every name here leaves its defaults out."""
+
+    def __getattr__(self, name: str) -> None:
+        """Have every public name."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+
+
+def examine(arguments: Sequence[str], stage: Callable[[str], None], extra: int = 0) -> dict[str, Any]:
     """Lead `arguments` through the stages, each told to `stage` as it begins.
 
     Returns:
-        What vLLM made of them, or `error` (type), `bases`, `words`, `fields`, `module` and `similar` (flags).
+        What vLLM made of them, or `error` (type), `bases`, `words`, `fields`, `module` and `similar` (flags); and `extra`: of
+        each flag that the last `extra` arguments give, all its spellings.
     """
     flags: list[str] = []
+    spellings: list[list[str]] = []
     try:
         stage(IMPORT)
         vllm = Namespace(**{name: _find(name, places) for name, places in PLACES.items()})
@@ -55,6 +66,7 @@ def examine(arguments: Sequence[str], stage: Callable[[str], None]) -> dict[str,
         flags = [flag for action in parser._actions for flag in action.option_strings]
         serve = list(arguments[:1]) == ["serve"]
         given = _parse(parser, arguments[serve:])
+        spellings = _spellings(parser, arguments[len(arguments) - extra :])
         if serve and given.model_tag is not None:  # of its two entry points only `vllm serve DIR` heeds it
             given.model = given.model_tag
         vllm.validate_parsed_serve_args(given)
@@ -76,9 +88,10 @@ def examine(arguments: Sequence[str], stage: Callable[[str], None]) -> dict[str,
             "world_size": made.parallel_config.world_size,
             "max_model_len": made.model_config.max_model_len,
             "dtype": str(made.model_config.dtype),
+            "extra": spellings,
         }
     except Exception as error:
-        return _told(error, flags)
+        return _told(error, flags) | {"extra": spellings}
 
 
 def _find(name: str, places: Sequence[str]) -> Any:
@@ -99,7 +112,16 @@ def _find(name: str, places: Sequence[str]) -> Any:
     raise ModuleNotFoundError(f"{name} is not in {', '.join(places)}", name=places[0])
 
 
-def _parse(parser: Any, arguments: Sequence[str]) -> Any:
+def _spellings(parser: Any, arguments: Sequence[str]) -> list[list[str]]:
+    """Return the spellings of each flag that `arguments` give, in whichever one; a word without a flag is a model."""
+    given = vars(_parse(parser, arguments, Explicit()))
+    found = [
+        action.option_strings for action in parser._actions if action.option_strings and action.dest in given
+    ]
+    return [*found, *([["--model"]] if given.get("model_tag") is not None else [])]
+
+
+def _parse(parser: Any, arguments: Sequence[str], into: Namespace | None = None) -> Any:
     """Parse; argparse prints what is wrong and exits.
 
     Raises:
@@ -108,7 +130,7 @@ def _parse(parser: Any, arguments: Sequence[str]) -> Any:
     printed = io.StringIO()
     try:
         with contextlib.redirect_stderr(printed):
-            return parser.parse_args(list(arguments))
+            return parser.parse_args(list(arguments), into)
     except SystemExit as error:
         words = printed.getvalue().rpartition("error: ")[2]
         raise ValueError(words or f"vLLM would print something and exit {error.code}") from error
@@ -148,7 +170,7 @@ def _told(error: Exception, flags: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def main(channel: int, arguments: Sequence[str]) -> None:
+def main(channel: int, extra: int, arguments: Sequence[str]) -> None:
     """Examine, and write each stage and the end as a line of JSON to the file descriptor `channel`."""
     gc.disable()  # importing only makes objects: 1.4 of 6.3 s
     os.set_inheritable(channel, False)  # what vLLM starts must not keep it open
@@ -156,11 +178,11 @@ def main(channel: int, arguments: Sequence[str]) -> None:
     def say(event: dict[str, Any]) -> None:
         os.write(channel, json.dumps(event).encode() + b"\n")
 
-    say({"end": examine(arguments, lambda words: say({"stage": words}))})
+    say({"end": examine(arguments, lambda words: say({"stage": words}), extra)})
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     os._exit(0)  # torch's way out takes 1.6 s, and what vLLM wrote is removed with its directory
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2:])
+    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])

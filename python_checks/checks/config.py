@@ -38,6 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="of each stage, from the end of the one before (%(default)g s)",
     )
+    parser.add_argument(
+        "--extra",
+        type=int,
+        default=0,
+        metavar="N",
+        help="so many of the last arguments are those of vllm_extra_args: they repeat no flag of a variable (%(default)s)",
+    )
 
 
 def run(options: argparse.Namespace) -> Result:
@@ -51,7 +58,8 @@ def run(options: argparse.Namespace) -> Result:
     with tempfile.TemporaryDirectory(prefix="vllm-config-") as directory:
         output = Path(directory, "output")
         program = [sys.executable, *PROGRAM]
-        child = staged.Run(program, options.arguments, environment(Path(directory)), output)
+        arguments = [str(options.extra), *options.arguments]
+        child = staged.Run(program, arguments, environment(Path(directory)), output)
         outcome = child.outcome(options.deadline)
         if outcome.end is not None:
             return refusals.judge(outcome.end, options.arguments)

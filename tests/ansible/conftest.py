@@ -17,9 +17,9 @@ def playbook(tmp_path: Path) -> Playbook:
 
 @pytest.fixture(scope="session")
 def prepared_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The directory of a host that has passed the checks once: uv, the probes and supervisord are there."""
+    """The directory of a host that has passed the checks once, by a session with umask 077: uv, the probes and supervisord are there."""
     directory = tmp_path_factory.mktemp("d") / "demo"
-    first = run_playbook("ansible/check.yml", directory)
+    first = run_playbook("ansible/check.yml", directory, umask=0o077)
     assert first.returncode == 0, first.stdout
     yield directory
     last = run_playbook("ansible/demo_stop.yml", directory)
@@ -29,4 +29,6 @@ def prepared_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pat
 @pytest.fixture
 def prepared(prepared_directory: Path) -> Playbook:
     """Run a playbook on that host."""
-    return lambda name, *arguments: run_playbook(name, prepared_directory, *arguments)
+    return lambda name, *arguments, **variables: run_playbook(
+        name, prepared_directory, *arguments, **variables
+    )

@@ -24,7 +24,12 @@ def programs(directory: Path, *without: str) -> str:
 
 
 def run_playbook(
-    name: str, directory: Path, *arguments: str, inventory: str = "inventory/demo", **variables: str
+    name: str,
+    directory: Path,
+    *arguments: str,
+    inventory: str = "inventory/demo",
+    umask: int = -1,
+    **variables: str,
 ) -> subprocess.CompletedProcess[str]:
     """Run the playbook ``name`` of the repository, with everything below ``directory`` and further environment variables."""
     program = Path(sys.executable).with_name("ansible-playbook")
@@ -45,5 +50,6 @@ def run_playbook(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         timeout=1200,  # for one that hangs
+        umask=umask,
         check=False,
     )

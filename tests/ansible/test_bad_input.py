@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import socket
@@ -27,22 +26,10 @@ def test_wrong_type_of_a_role_that_comes_late(playbook: Playbook, tmp_path: Path
     assert not (tmp_path / "demo/venvs").exists()
 
 
-def test_two_faults_are_told_at_once(playbook: Playbook) -> None:
-    run = playbook("deploy.yml", "-e", json.dumps({"vllm_tp": 2, "vllm_max_model_len": "long"}))
-    assert "vllm_tp is not a variable" in run.stdout
-    assert "vllm_max_model_len" in run.stdout
-
-
 def test_path_too_long_for_sockets(playbook: Playbook, tmp_path: Path) -> None:
     run = playbook("deploy.yml", "-e", f"host_directory={tmp_path}/{'x' * 70}")
     assert run.returncode != 0
     assert "sockets below it allow 66" in run.stdout
-
-
-def test_time_that_is_none(prepared: Playbook) -> None:
-    run = prepared("ansible/check.yml", "-e", "vllm_deep_probe_time=3:30")
-    assert run.returncode != 0
-    assert "vllm_deep_probe_time is 3:30; give hours and minutes" in " ".join(run.stdout.split())
 
 
 def test_busy_port_names_its_holder(prepared: Playbook) -> None:

@@ -21,7 +21,7 @@ def test_invalid_flag(refused: Refused) -> None:
 
 
 def test_utilization_of_150_percent(refused: Refused) -> None:
-    """`vllm_gpu_memory_utilization: 1.5`: vLLM's own configuration refuses it."""
+    """`vllm_gpu_memory_utilization: 1.5`: refused with the values that it takes, before the host is touched."""
     words = refused(
         vllm_gpu_memory_utilization=1.5, vllm_served_model_name="other"
     )  # the probes ask for the old one

@@ -37,6 +37,8 @@ class AsyncEngineArgs:
 def make_arg_parser(parser):
     for name in "model", "tool-parser-plugin", "reasoning-parser-plugin":
         parser.add_argument(f"--{name}")
+    parser.add_argument("--tensor-parallel-size", "-tp")
+    parser.add_argument("--seed", default="0")
     return parser
 validate_parsed_serve_args = bool
 """,
@@ -162,6 +164,24 @@ def test_refused_with_its_flag(start: Start) -> None:
     code, out, _ = verdict(start("pass", arguments=("--modle", "m")))
     assert code == 2 and "vLLM refuses --modle m: unrecognized arguments" in out
     assert "remedy: did you mean --model?" in out
+
+
+@pytest.mark.parametrize(
+    "again",
+    [("-tp", "4"), ("--tensor-p", "4"), ("--tensor-parallel-size=4",), ("--model=x", "-tp=4")],
+)
+def test_extra_arguments_repeat_no_flag_of_a_variable(start: Start, again: tuple[str, ...]) -> None:
+    words = ("--seed", "1", *again)
+    arguments = ("--model", "m", "-tp", "2", *words)
+    code, out, _ = verdict(start("pass", "--extra", str(len(words)), arguments=arguments))
+    assert code == 2 and "vllm_extra_args gives vLLM" in out and "--tensor-parallel-size" in out
+    assert "vllm_tensor_parallel_size" in out and ("vllm_model" in out) == ("--model=x" in again)
+
+
+def test_extra_arguments_with_flags_of_their_own(start: Start) -> None:
+    words = ("--seed", "-1")
+    code, out, _ = verdict(start("pass", "--extra", "2", arguments=("--model", "m", "-tp", "2", *words)))
+    assert code == 0, out
 
 
 def test_no_word_behind_the_dashes_is_ours(start: Start, probe: Probe) -> None:

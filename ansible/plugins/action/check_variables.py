@@ -1,31 +1,52 @@
-"""Action ``check_variables``: refuse a misspelt name or a wrong type in any role's variables before anything is touched.
+"""Action ``check_variables``: refuse a misspelt name or a value that cannot be meant in any role's variables before anything is touched.
 
-Ansible checks the values of a role only when that role starts, and the names never: ``vllm_prot: 8001`` would pass in silence.
+Ansible checks the types of a role only when that role starts, and neither names nor ranges: ``vllm_prot: 8001`` would pass in silence, and
+``vllm_port: 80`` would stop a vLLM that serves for one that may not bind it.
 """
 
 from __future__ import annotations
 
 import difflib
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.parsing.dataloader import DataLoader
 
 from ansible.plugins.action import ActionBase
 
+sys.path.append(str(Path(__file__).resolve().parents[1] / "common"))
+from variable_relations import (
+    contradictions,
+    rendered_flags,
+    repeated,
+)  # Ansible keeps plugins out of packages
+from variable_rules import own_fault
+
 Options = dict[str, dict[str, Any]]
+Values = dict[str, Any]
+SPEC = {
+    "roles": {"type": "path", "required": True},
+    "needed": {"type": "list", "elements": "str", "default": []},
+}
+WHERE = "Look at the inventory (group_vars, host_vars) and at -e; the variables are listed in README.md."
+UNPRIVILEGED = "cat /proc/sys/net/ipv4/ip_unprivileged_port_start; id -u"
 
 
-def read_specs(roles: Path) -> dict[str, Options]:
-    """Return the options of each role below ``roles``, over all its entry points."""
-    loader, specs = DataLoader(), {}
+def read_specs(roles: Path) -> tuple[dict[str, Options], Values]:
+    """Return the options of each role below ``roles``, over all its entry points, and the defaults that are no templates."""
+    loader, specs, defaults = DataLoader(), {}, {}
     for path in sorted(roles.glob("*/meta/argument_specs.yml")):
-        entries = loader.load_from_file(str(path))["argument_specs"].values()
+        entries = loader.load_from_file(str(path))["argument_specs"]
         specs[path.parent.parent.name] = {
-            name: option for entry in entries for name, option in entry["options"].items()
+            name: option | {"required": option.get("required") and entry == "main"}
+            for entry in (*(name for name in entries if name != "main"), "main")
+            for name, option in entries[entry]["options"].items()
         }
-    return specs
+        file = path.parents[1] / "defaults/main.yml"
+        defaults |= loader.load_from_file(str(file)) if file.exists() else {}
+    return specs, {name: value for name, value in defaults.items() if "{{" not in str(value)}
 
 
 def unknown_names(names: list[str], specs: dict[str, Options]) -> list[str]:
@@ -42,24 +63,50 @@ def unknown_names(names: list[str], specs: dict[str, Options]) -> list[str]:
 
 
 class ActionModule(ActionBase):
-    """Check the host's variables against the argument specs of all roles."""
+    """Check the host's variables against the argument specs of all roles, the rules above and each other."""
 
     TRANSFERS_FILES = False
     _requires_connection = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Fail with one line for each fault."""
-        _, args = self.validate_argument_spec({"roles": {"type": "path", "required": True}})
-        variables = task_vars or {}
-        specs = read_specs(Path(args["roles"]))
+        """Fail with one line for each fault. ``needed`` are the roles whose variables must be there; without any, no host is asked."""
+        super().run(tmp, task_vars)
+        _, args = self.validate_argument_spec(SPEC)
+        variables, roles = task_vars or {}, Path(args["roles"])
+        specs, defaults = read_specs(roles)
         faults = unknown_names(list(variables), specs)
-        for options in specs.values():
-            given = {name: self._templar.template(variables[name]) for name in options if name in variables}
-            relaxed = {name: option | {"required": False} for name, option in options.items()}
-            faults += ArgumentSpecValidator(relaxed).validate(given).error_messages
-        if not faults:
-            return {"changed": False}
-        where = (
-            "Look at the inventory (group_vars, host_vars) and at -e; the variables are listed in README.md."
-        )
-        return {"failed": True, "msg": "\n".join([*faults, where])}
+        options = {name: option for each in specs.values() for name, option in each.items()}
+        given = {name: self._templar.template(variables[name]) for name in options if name in variables}
+        wrong = {name: why for name, value in given.items() if (why := own_fault(name, value, options[name]))}
+        faults += wrong.values()
+        faults += [
+            f"{name} is not set: {option['description']}"
+            for role in args["needed"]
+            for name, option in specs.get(role, {}).items()
+            if option["required"] and name not in variables
+        ]
+        values = defaults | {name: value for name, value in given.items() if name not in wrong}
+        hosts = [variables["hostvars"][name] for name in variables["groups"].get("vllm", [])]
+        served = {
+            str(host.get("vllm_served_model_name", defaults["vllm_served_model_name"])) for host in hosts
+        }
+        faults += contradictions(values, variables["group_names"], served)
+        faults += repeated(values["vllm_extra_args"], rendered_flags(roles))
+        if args["needed"]:
+            faults += self.privileged(values, variables["group_names"])
+        return {"failed": True, "msg": "\n".join([*faults, WHERE])} if faults else {"changed": False}
+
+    def privileged(self, values: Values, groups: list[str]) -> Iterator[str]:
+        """Yield the ports that a service may not bind, as the host's kernel has it; asked only for those that can be such."""
+        ports = {name: int(values[f"{name}_port"]) for name in ("vllm", "backend") if name in groups}
+        low = {name: port for name, port in ports.items() if port < 1024}
+        if not low:
+            return
+        first, uid = (int(line) for line in self._low_level_execute_command(UNPRIVILEGED)["stdout"].split())
+        for name, port in low.items():
+            user = values[f"{name}_user"] if values["service_manager"] == "systemd" else f"user {uid}"
+            if port < first and user not in ("root", "user 0"):
+                yield (
+                    f"{name}_port is {port}: ports below {first} are for root, and {name} runs as {user}."
+                    f" Give one from {first} on, and let a proxy hand on what comes to {port}."
+                )

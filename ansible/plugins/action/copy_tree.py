@@ -16,7 +16,6 @@ SPEC = {
 # It is there whole or not at all: unpacked beside its place, then moved. What an interrupted run left is replaced.
 UNPACK = """
 set -e
-umask 022
 rm -rf "$1.new" "$1"
 mkdir -p "$1.new"
 tar --extract --no-same-owner --file "$2" --directory "$1.new"

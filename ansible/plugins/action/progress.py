@@ -2,13 +2,16 @@
 
 A task of Ansible is silent until it ends. Here a second use of the connection reads the command's standard error every two
 seconds, and each new last line is shown with the time that has passed. Each reading is a sign of life as well: without one for
-half a minute the command is ended, because Ctrl-C at the controller reaches nothing on the host.
+half a minute the command is ended, because Ctrl-C at the controller reaches nothing on the host. Where the controller is the host, Ctrl-C
+reaches the shell that waits for the command, which ends it.
 """
 
 from __future__ import annotations
 
 import copy
+import os
 import shlex
+import signal
 import threading
 import time
 import uuid
@@ -25,14 +28,21 @@ SPEC = {
     "title": {"type": "str", "required": True},
 }
 EVERY = 2.0  # seconds
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
+# The command has a session of its own, so that all that it starts ends with it, by SIGKILL after five seconds.
 WATCH = """
 log=$1; shift
 mkdir -p "${log%/*}"; touch "$log" "$log.alive"
-"$@" 2>"$log" & command=$!
+setsid "$@" 2>"$log" & command=$! left=50
+trap 'rm -f "$log.alive"' HUP INT TERM
+trap '' PIPE  # who reads its output may be gone first
 while kill -0 $command 2>/dev/null; do
     sleep 0.1
-    [ -n "$(find "$log.alive" -mmin -0.5 2>/dev/null)" ] || kill $command
+    [ -n "$(find "$log.alive" -mmin -0.5 2>/dev/null)" ] && continue
+    if [ $left -eq 0 ]; then kill -s KILL -- -$command; else kill -- -$command; fi 2>/dev/null
+    left=$((left > 0 ? left - 1 : 0))
 done
+trap '' HUP INT TERM
 wait $command; rc=$?
 [ $rc -eq 0 ] || tail -n 40 "$log" >&2
 rm -f "$log" "$log.alive"
@@ -51,12 +61,23 @@ class Follower(threading.Thread):
         self.action._connection.become = copy.copy(action._connection.become)  # it remembers its last command
         self.done = threading.Event()
         self.start_time = time.monotonic()
+        self.parent = os.getppid()
+
+    def follow(self) -> None:
+        """Start, and leave interrupts to the main thread: one that this thread got would not wake that one from its waiting."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
+        self.start()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def run(self) -> None:
-        """Read and show until done."""
+        """Read and show until done; a run that was killed ends its command, and this process of it."""
         shown = ""
         path = shlex.quote(self.path)
         while not self.done.wait(EVERY):
+            if os.getppid() != self.parent:
+                self.action._low_level_execute_command(f"rm -f {path}.alive")
+                os.kill(os.getpid(), signal.SIGTERM)
+                return
             reply = self.action._low_level_execute_command(f"touch -c {path}.alive; tail -n 1 {path}")
             line = reply["stdout"].strip() if reply["rc"] == 0 else ""
             if line and line != shown:
@@ -82,7 +103,7 @@ class ActionModule(ActionBase):
         }
         Display().display(f"  {args['label']}: {args['title']}")
         follower = Follower(self, path, args["label"])
-        follower.start()
+        follower.follow()
         try:
             result: dict[str, Any] = self._execute_module(
                 "ansible.legacy.command", command, task_vars=task_vars

@@ -32,6 +32,8 @@ options:
 RETURN = """
 directories: {description: The directories in it., type: list, returned: always}
 complete: {description: What is installed and copied there to its end., type: list, returned: always}
+closed: {description: "Directories that only their owner may enter, of those that services and probes read.", type: list, returned: always}
+closed_trees: {description: "Environments and the like in which something is closed so.", type: list, returned: always}
 memory_gib: {description: MemAvailable in GiB., type: float, returned: always}
 disk_gib: {description: Free space in GiB where the directory is or will be., type: float, returned: always}
 compiler: {description: Path of g++ or empty., type: str, returned: always}
@@ -44,6 +46,14 @@ apt: {description: Whether apt-get is there., type: bool, returned: always}
 root: {description: Whether the user is root., type: bool, returned: always}
 """
 GIB = 1024**3
+# Below a tree, enough to see that a session with umask 077 made it, or filled the cache that its files are links of.
+SAMPLES = (
+    "bin",
+    "lib/*",
+    "lib/*/site-packages",
+    "lib/*/site-packages/*",
+    "lib/*/site-packages/*/__init__.py",
+)
 VERSIONS = ("3.13", "3.12", "3.11")
 PROBE = (
     "import importlib.util, json, os, sys, sysconfig; print(json.dumps({'path': sys.executable, "
@@ -74,6 +84,31 @@ def complete(directory: Path) -> list[str]:
         *directory.glob("checks/*/*.complete"),
     ]
     return [str(path.parent if path.name == ".complete" else path.with_suffix("")) for path in markers]
+
+
+def is_closed(path: Path) -> bool:
+    """Tell whether only its owner has any right to what is there."""
+    return path.exists() and not path.stat().st_mode & 0o077
+
+
+def closed(directory: Path) -> list[str]:
+    """Return the directory and those of releases, as far as they are closed."""
+    places = [
+        directory,
+        *(each for pattern in ("", "/*", "/*/*") for each in directory.glob(f"releases{pattern}")),
+    ]
+    return [str(path) for path in places if path.is_dir() and is_closed(path)]
+
+
+def closed_trees(directory: Path) -> list[str]:
+    """Return the environments, copies and Pythons that are closed as a whole or in part."""
+    trees = [tree for name in ("venvs", "checks", "python") for tree in directory.glob(f"{name}/*")]
+    return [
+        str(tree)
+        for tree in trees
+        if tree.is_dir()
+        and any(map(is_closed, (tree, *(path for sample in SAMPLES for path in tree.glob(sample)))))
+    ]
 
 
 def loads(library: str) -> bool:
@@ -125,6 +160,8 @@ def main() -> None:
         memory_gib=round(memory_available() / GIB, 1),
         directories=[str(path) for path in Path(module.params["directory"]).glob("*/") if path.is_dir()],
         complete=complete(Path(module.params["directory"])),
+        closed=closed(Path(module.params["directory"])),
+        closed_trees=closed_trees(Path(module.params["directory"])),
         disk_gib=round(disk_free(Path(module.params["directory"])) / GIB, 1),
         compiler=shutil.which("g++") or "",
         libnuma=loads("libnuma.so.1"),

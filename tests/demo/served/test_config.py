@@ -20,7 +20,7 @@ MANY = """
 import json, sys
 from python_checks.vllm_stages import examine
 cases = json.load(sys.stdin)
-json.dump([examine(case, lambda stage: None) for case in cases], open(sys.argv[1], "w"))
+json.dump([examine(case, lambda stage: None, extra) for case, extra in cases], open(sys.argv[1], "w"))
 """
 # What is changed in the command line, and what the reason and the remedy must then say.
 CASES = {
@@ -32,6 +32,9 @@ CASES = {
     "directory": (("--model", "/nonesuch"), "--model /nonesuch", "vllm_model"),
     "unknown flag": (("--max-model-length", "5"), "--max-model-length 5", "did you mean --max-model-len?"),
 }
+
+# Of the extra arguments: two that variables set, by an abbreviation and a spelling of vLLM's own, and one that none does.
+AGAIN = ("-tp", "2", "--max-model", "4096", "--seed", "1")
 
 
 def deployed() -> tuple[str, list[str], dict[str, str]]:
@@ -118,19 +121,21 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, refusals.Resu
     places = dict.fromkeys(("HOME", "XDG_CACHE_HOME", "TMPDIR", "TORCHINDUCTOR_CACHE_DIR"), str(home))
     # What the server found out about the model's class, as the check copies it: looking again takes 10 s.
     shutil.copytree(Path(environment["XDG_CACHE_HOME"], "vllm"), home / "vllm")
-    cases = [changed(arguments, *change) for change, _, _ in CASES.values()]
+    cases = [changed(arguments, *change) for change, _, _ in CASES.values()] + [[*arguments, *AGAIN]]
+    extra = [0] * len(CASES) + [len(AGAIN)]
     subprocess.run(
         [engine, "-c", MANY, home / "answers"],
         env={**environment, **places},
-        input=json.dumps(cases),
+        input=json.dumps([*zip(cases, extra, strict=True)]),
         stdout=subprocess.DEVNULL,
         text=True,
         timeout=MINUTES,
         check=True,
     )
     ends = json.loads((home / "answers").read_text())
+    names = [*CASES, "again"]
     return {
-        name: refusals.judge(*pair) for name, pair in zip(CASES, zip(ends, cases, strict=True), strict=True)
+        name: refusals.judge(*pair) for name, pair in zip(names, zip(ends, cases, strict=True), strict=True)
     }
 
 
@@ -140,3 +145,9 @@ def test_a_refused_argument_is_named(answers: dict[str, refusals.Result], name: 
     assert answers[name].state is State.CRITICAL, answers[name]
     assert answers[name].reason.startswith(f"vLLM refuses {words}: ")
     assert advice in answers[name].remedy
+
+
+def test_extra_arguments_repeat_no_flag_of_a_variable(answers: dict[str, refusals.Result]) -> None:
+    assert answers["again"].state is State.CRITICAL
+    assert "vllm_extra_args gives vLLM --max-model-len, --tensor-parallel-size" in answers["again"].reason
+    assert "vllm_max_model_len, vllm_tensor_parallel_size" in answers["again"].remedy

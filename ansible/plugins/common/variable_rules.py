@@ -1,0 +1,119 @@
+"""What a variable of the roles may hold, whatever the others are: one rule for each kind of name."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+
+class Rule(NamedTuple):
+    """What the variables of a name hold: ``wanted`` says it to a person."""
+
+    fits: Callable[[Any], Any]
+    wanted: str
+
+
+def number(low: float, high: float = float("inf"), kind: str = r"-?[0-9]+") -> Rule:
+    """Return the rule of a number, written as the command that gets it reads it."""
+    span = f"from {low} to {high}" if high < float("inf") else f"from {low} on"
+    return Rule(
+        lambda value: (
+            not isinstance(value, bool) and re.fullmatch(kind, str(value)) and low <= float(value) <= high
+        ),
+        f"a number {span}",
+    )
+
+
+def text(pattern: str, wanted: str) -> Rule:
+    """Return the rule of a text that matches as a whole."""
+    return Rule(lambda value: re.fullmatch(pattern, str(value)), wanted)
+
+
+def is_url(value: str) -> bool:
+    """Tell whether a value is a base URL of http(s)."""
+    try:
+        parts = urlsplit(value)
+        return bool(
+            parts.scheme in ("http", "https")
+            and parts.hostname
+            and parts.port != 0
+            and not re.search(r"\s", value)
+        )
+    except ValueError:
+        return False
+
+
+def is_address(value: str) -> bool:
+    """Tell whether a value is an IP address or the name of a host."""
+    try:
+        return bool(ipaddress.ip_address(value))
+    except ValueError:
+        return bool(re.fullmatch(r"(?!-)[A-Za-z0-9._-]*[A-Za-z][A-Za-z0-9._-]*", value))
+
+
+def is_environment(value: dict[Any, Any]) -> bool:
+    """Tell whether names and values are those of environment variables; YAML makes a bool of an unquoted ``false``."""
+    names = all(re.fullmatch(r"[A-Za-z_]\w*", str(name), re.ASCII) for name in value)
+    return names and all(
+        isinstance(each, str | int | float) and not isinstance(each, bool) for each in value.values()
+    )
+
+
+GPU = r"(?:\d+|(?:GPU|MIG)-[\w-]+(?:/\d+)*)"
+# The first pattern that is a variable's whole name counts.
+RULES = {
+    r"\w+_port": number(1, 65535),
+    r"vllm_gpu_memory_utilization": number(0.01, 1, r"[0-9]*\.?[0-9]+"),
+    r"vllm_shutdown_timeout|\w+_gib": number(0),
+    r"\w+_(?:seconds|len|tokens)|vllm_tensor_parallel_size": number(1),
+    r"\w+_time": text(r"(?:[01]\d|2[0-3]):[0-5]\d", 'hours and minutes in quotes, as "03:30"'),
+    r"\w+_host": Rule(is_address, "an address of the host, such as 127.0.0.1 or 0.0.0.0"),
+    r"\w+_user": text(r"[A-Za-z_][\w.@-]*\$?", "the name of a user"),
+    r"\w+_environment": Rule(
+        is_environment, "names of environment variables, each with a text in quotes or a number"
+    ),
+    r"vllm_cuda_visible_devices": text(
+        rf"{GPU}(?:,{GPU})*|", 'GPUs by number or UUID with commas between, as "0,1"'
+    ),
+    r"vllm_served_model_name": text(r"[^-@\s].*", "a name that begins with neither - nor @"),
+    r"backend_vllm_url": Rule(
+        lambda value: value == "" or is_url(value), "a URL such as http://127.0.0.1:8000/v1"
+    ),
+    r"backend_app": text(r"[\w.]+:[\w.]+", "module:attribute, as src.api.main:app"),
+    r"backend_health_path": text(r"/\S*", "a path such as /health"),
+    r"host_directory": text(
+        r"(?:/[\w.+@=-]+)+", "an absolute path of letters, digits and . + @ = _ - between slashes"
+    ),
+    r"vllm_model|vllm_log_file|backend_log_file": text("/.+", "an absolute path"),
+    r"vllm_python|backend_directory": text("/.+|", "an absolute path"),
+    r"backend_writable": Rule(
+        lambda value: all(str(each).startswith("/") for each in value), "a list of absolute paths"
+    ),
+}
+
+
+def own_fault(name: str, value: Any, option: dict[str, Any]) -> str:
+    """Return what is wrong with the value of a variable, whatever the others are; a secret one is not shown."""
+    shown = "not what it takes" if option.get("no_log") else repr(value)
+    wrong = ArgumentSpecValidator({name: option | {"required": False}}).validate({name: value}).error_messages
+    if wrong and not option.get("no_log"):
+        return str(wrong[0])
+    kind = {"list": list, "dict": dict}.get(option["type"], object)  # Ansible takes "a,b" and "a=b" for them
+    if wrong or not isinstance(value, kind):
+        return f"{name} is {shown}; give a {option['type']}."
+    rule = next((rule for pattern, rule in RULES.items() if re.fullmatch(pattern, name)), None)
+    if rule and not rule.fits(value):
+        return f"{name} is {shown}; give {rule.wanted}."
+    if any(ord(each) < 32 or ord(each) == 127 for each in flat(value)):
+        return f"{name} is {shown}; give a text without control characters."
+    return ""
+
+
+def flat(value: Any) -> str:
+    """Return all the text of a value; what a dict holds is not looked into."""
+    return "".join(map(flat, value)) if isinstance(value, list | tuple) else str(value)

@@ -1,0 +1,263 @@
+"""What the variables of an inventory may hold: each value by the variable's name, all faults at once, before a host is touched."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from playbooks import REPOSITORY, Playbook, run_playbook
+from plugins import load
+
+check_variables = load("action/check_variables")
+relations = load("common/variable_relations")
+SPECS, DEFAULTS = check_variables.read_specs(REPOSITORY / "roles")
+OPTIONS = {name: option for options in SPECS.values() for name, option in options.items()}
+FLAGS = relations.rendered_flags(REPOSITORY / "roles")
+
+GOOD: dict[str, list[Any]] = {
+    "vllm_port": [1, 8000, 65535, "8000"],
+    "vllm_gpu_memory_utilization": [0.01, 0.9, 1, 1.0, "0.925"],
+    "vllm_tensor_parallel_size": [1, 8],
+    "vllm_shutdown_timeout": [0, 30],
+    "vllm_memory_gib": [0],
+    "vllm_deep_probe_time": ["00:00", "23:59"],
+    "vllm_host": ["127.0.0.1", "0.0.0.0", "::", "::1", "localhost", "ml-35.example"],
+    "vllm_user": ["vllm", "vrsoft", "John.Doe", "svc@corp"],
+    "vllm_cuda_visible_devices": ["", "0", "0,1", "GPU-6a5c", "MIG-GPU-6a5c/1/0,MIG-1"],
+    "vllm_environment": [{}, {"A": "false", "_B1": 1}],
+    "vllm_served_model_name": ["gpt-oss-120b", "한국어 모델", "a/b"],
+    "vllm_model": ["/srv/my models/한국어"],
+    "vllm_python": ["", "/usr/bin/python3.12"],
+    "backend_app": ["src.api.main:app", "main:api.app"],
+    "backend_health_path": ["/health", "/openapi.json"],
+    "backend_vllm_url": ["", "https://gateway.example/a/v1", "http://[::1]:8000/v1"],
+    "backend_writable": [[], ["/srv/a b"]],
+    "backend_directory": ["", "/mnt/data1/work"],
+    "host_directory": ["/opt/vllm", "/srv/a.b_c-d+e@f=g"],
+}
+BAD: dict[str, list[Any]] = {
+    "vllm_port": [0, -5, 65536, "8000 ", " 8000", "8_000", "8000.0", 8000.0, "8000x", True, "", "٨٠٠٠"],
+    "backend_port": ["http", 1e9],
+    "vllm_gpu_memory_utilization": [0, 1.01, 90, "90%", -0.5, "nan", "inf", 0.001],
+    "vllm_tensor_parallel_size": [0, -1, "2 "],
+    "vllm_max_model_len": [0, -1, "128k"],
+    "vllm_max_num_batched_tokens": [0],
+    "vllm_shutdown_timeout": [-1],
+    "vllm_start_seconds": [0, -1, "900s"],
+    "vllm_canary_seconds": [0],
+    "vllm_memory_gib": [-1],
+    "vllm_deep_probe_time": ["3:30", 1410, "24:00", "03:30:00", "03:30\n"],
+    "vllm_host": ["", "http://127.0.0.1", "127.0.0.1:8000", "127.0.0.1 ", "[::1]", "-x", "a b", "1.2.3.4.5"],
+    "vllm_user": ["", "a b", "-v", "vllm\n"],
+    "vllm_cuda_visible_devices": ["0, 1", "0;1", "all", "0,", "cuda:0"],
+    "vllm_environment": [{"A": False}, {"A": None}, {"A B": "1"}, {"1A": "1"}, {"A": ["1"]}, "A=1", {"Ä": "1"}],
+    "vllm_extra_args": ["--seed 1", "--seed,1", {"--seed": 1}, ["--note", "a\nb"]],
+    "vllm_served_model_name": ["", "-x", "@file", " x", "a\nExecStartPre=+/bin/sh"],
+    "vllm_model": ["", "models/x", "~/model", "/srv/x\ny"],
+    "vllm_log_file": ["vllm.log", ""],
+    "vllm_python": ["python3.12", "~/bin/python"],
+    "backend_app": ["src/api/main.py", "main", "main:", "main:app --reload"],
+    "backend_health_path": ["health", "", "/a b"],
+    "backend_vllm_url": ["127.0.0.1:8000/v1", "ftp://x/v1", "http://", "http://x:99999/v1", "http://x /v1"],
+    "backend_writable": ["/srv", ["srv"]],
+    "backend_directory": ["checkout"],
+    "host_directory": ["/", "opt/vllm", "~/vllm", "/opt/a b", "/opt/a\tb", "/opt/'a'", "/opt/$HOME", "/opt/a:b", "/opt/a%b", "/opt/"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name in GOOD for value in GOOD[name]])
+def test_values_that_are_meant(name: str, value: Any) -> None:
+    assert check_variables.own_fault(name, value, OPTIONS[name]) == ""
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name in BAD for value in BAD[name]])
+def test_values_that_cannot_be_meant(name: str, value: Any) -> None:
+    assert name in check_variables.own_fault(name, value, OPTIONS[name])
+
+
+@pytest.mark.parametrize("value", ["hunter2\n", ["hunter2"]])
+def test_a_secret_is_not_shown(value: Any) -> None:
+    said = check_variables.own_fault(
+        "vllm_key", value, {"type": "int" if value is list else "str", "no_log": True}
+    )
+    assert "hunter2" not in said and ("vllm_key is not what it takes" in said or not said)
+    assert "vllm_key is not what it takes" in check_variables.own_fault(
+        "vllm_key", "hunter2", {"type": "int", "no_log": True}
+    )
+
+
+def test_every_number_has_its_range() -> None:
+    for name, option in OPTIONS.items():
+        if option["type"] in ("int", "float") and name.startswith(("host_", "vllm_", "backend_")):
+            assert check_variables.own_fault(name, -1, option), name
+
+
+def test_defaults_are_meant() -> None:
+    for name, value in DEFAULTS.items():
+        assert name.startswith("service_") or check_variables.own_fault(name, value, OPTIONS[name]) == "", (
+            name
+        )
+    assert list(relations.contradictions(DEFAULTS, ["vllm", "backend"], {"gpt-oss-120b"})) == []
+
+
+def said(
+    groups: tuple[str, ...] = ("vllm", "backend"), served: tuple[str, ...] = ("a",), **values: Any
+) -> str:
+    """Return what contradicts in the defaults with these values."""
+    return "\n".join(relations.contradictions(DEFAULTS | values, list(groups), set(served)))
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"backend_port": "8000"}, "vllm_port and backend_port are both 8000"),
+        ({"backend_port": 8000, "backend_host": "0.0.0.0"}, "vllm_port and backend_port are both 8000"),
+        ({"vllm_port": 8001, "backend_vllm_url": "http://127.0.0.1:8000/v1"}, "backend_vllm_url is http://127.0.0.1:8000/v1"),
+        ({"vllm_port": 8001, "backend_vllm_url": "http://localhost:8000/v1"}, "vLLM will listen on 127.0.0.1:8001"),
+        ({"vllm_host": "10.0.0.5", "backend_vllm_url": "http://127.0.0.1:8000/v1"}, "Leave it out, and it follows them"),
+        ({"vllm_host": "10.0.0.5", "vllm_port": 8001, "backend_vllm_url": "http://10.0.0.5:8000/v1"}, "backend_vllm_url"),
+        ({"backend_vllm_url": "http://127.0.0.1:8000"}, "backend_vllm_url"),
+        ({"backend_vllm_url": "https://127.0.0.1:8000/v1"}, "backend_vllm_url"),
+        ({"vllm_port": 8001, "backend_environment": {"VLLM_BASE_URL": "http://[::1]:8000/v1"}}, "VLLM_BASE_URL of backend_environment"),
+        ({"vllm_served_model_name": "b", "backend_model": "gpt-oss-120b"}, "backend_model is gpt-oss-120b"),
+        ({"backend_environment": {"MODEL_NAME": "x"}}, "MODEL_NAME of backend_environment is x"),
+        ({"vllm_lock": "vllm-cuda", "vllm_tensor_parallel_size": 4}, "vllm_cuda_visible_devices (0,1) has 2"),
+        ({"vllm_lock": "/srv/own.txt", "vllm_cuda_visible_devices": ""}, "vllm_cuda_visible_devices (empty) has 0"),
+        ({"vllm_environment": {"CUDA_VISIBLE_DEVICES": "1"}}, "vllm_environment has CUDA_VISIBLE_DEVICES"),
+    ],
+)  # fmt: skip
+def test_contradictions(values: dict[str, Any], words: str) -> None:
+    assert words in said(**values)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"vllm_port": 8001, "vllm_served_model_name": "b"},
+        {"vllm_port": 8001, "backend_vllm_url": "http://localhost:8001/v1/"},
+        {"backend_port": 8000, "vllm_host": "10.0.0.5"},
+        {"backend_vllm_url": "https://gateway.example/v1", "backend_model": "other"},
+        {"backend_model": "adapter", "vllm_extra_args": ["--lora-modules", "adapter=/srv/a"]},
+        {"backend_source": "existing", "backend_model": "unused"},
+        {"vllm_tensor_parallel_size": 8},  # without GPUs the devices mean nothing
+    ],
+)
+def test_no_contradictions(values: dict[str, Any]) -> None:
+    assert said(**values) == ""
+
+
+def test_a_backend_on_another_host_is_told_where_vllm_is() -> None:
+    assert "backend_vllm_url is not set, and this host runs no vLLM" in said(("backend",))
+    assert said(("backend",), backend_vllm_url="http://a:8000/v1") == ""
+    assert "the inventory serves a, b" in said(("backend",), ("b", "a"), backend_vllm_url="http://a:8000/v1")
+    assert said(("backend",), ("b", "a"), backend_vllm_url="http://a:8000/v1", backend_model="b") == ""
+    assert said(("backend",), (), backend_source="existing") == ""
+
+
+def test_flags_are_those_of_the_command() -> None:
+    assert FLAGS["--tokenizer"] == FLAGS["--model"] == "vllm_model"
+    assert FLAGS["--enable-auto-tool-choice"] == FLAGS["--tool-call-parser"] == "vllm_tool_call_parser"
+    assert FLAGS["--gpu-memory-utilization"] == "vllm_gpu_memory_utilization"
+    assert all(name in OPTIONS for name in FLAGS.values())
+
+
+@pytest.mark.parametrize(
+    ("word", "name"),
+    [
+        ("--max-model-len", "vllm_max_model_len"),
+        ("--max-model-len=4096", "vllm_max_model_len"),
+        ("--max_model_len", "vllm_max_model_len"),
+        ("--max-model", "vllm_max_model_len"),
+        ("--no-enable-auto-tool-choice", "vllm_tool_call_parser"),
+        ("--no-disable-custom-all-reduce", "vllm_disable_custom_all_reduce"),
+        ("--gpu_memory_utilization=0.5", "vllm_gpu_memory_utilization"),
+    ],
+)
+def test_a_flag_of_a_variable_is_no_extra_one(word: str, name: str) -> None:
+    [line] = relations.repeated(["--seed", "1", word], FLAGS)
+    assert word in line and name in line
+
+
+def test_other_flags_are() -> None:
+    words = [
+        "--enforce-eager",
+        "--max-num-seqs",
+        "64",
+        "--tokenizer-mode=auto",
+        "--no-enable-prefix-caching",
+        "-O3",
+        "--",
+        "-1",
+    ]
+    assert list(relations.repeated(words, FLAGS)) == []
+
+
+def test_all_faults_are_told_at_once_and_nothing_is_touched(playbook: Playbook, tmp_path: Path) -> None:
+    values = {
+        "vllm_tp": 2,
+        "vllm_port": "8000 ",
+        "vllm_max_model_len": "long",
+        "backend_model": "x",
+        "vllm_extra_args": ["--host=::"],
+    }
+    run = playbook("deploy.yml", "-e", json.dumps(values))
+    assert run.returncode != 0
+    for words in (
+        "vllm_tp is not a variable of any role here",
+        "vllm_port is '8000 '; give a number from 1 to 65535.",
+        "vllm_max_model_len",
+        "backend_model is x",
+        "vllm_extra_args has --host=::, a flag that vllm_host sets",
+    ):
+        assert words in run.stdout
+    assert not (tmp_path / "demo").exists()
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Path:
+    """An inventory with four hosts that are all this machine: vLLM with a backend, vLLM alone, two backends alone."""
+    hosts = {
+        "both": {"vllm_port": 8001, "vllm_host": "0.0.0.0", "vllm_served_model_name": "b"},
+        "alone": {"vllm_served_model_name": "b", "vllm_model": "/srv/m"},
+        "near": {"backend_vllm_url": "http://alone:8000/v1"},
+        "low": {"vllm_port": 81, "vllm_user": "nobody", "backend_port": 82, "backend_user": "root"},
+    }
+    every = {
+        "ansible_connection": "local",
+        "host_directory": str(tmp_path / "h"),
+        "vllm_model": "/srv/m",
+        "service_manager": "systemd",
+    }
+    groups = {"vllm": ["both", "alone", "low"], "backend": ["both", "near", "low"]}
+    children = {group: {"hosts": {name: {} for name in names}} for group, names in groups.items()}
+    path = tmp_path / "hosts.yml"
+    path.write_text(yaml.safe_dump({"all": {"vars": every, "hosts": hosts, "children": children}}))
+    return path
+
+
+def test_a_backend_follows_the_vllm_of_its_host(fleet: Path, tmp_path: Path) -> None:
+    told = "{{ inventory_hostname }} {{ __backend_environment.VLLM_BASE_URL }} {{ __backend_environment.MODEL_NAME }}"
+    tasks: list[dict[str, Any]] = [
+        {"ansible.builtin.import_role": {"name": name, "tasks_from": "preflight"}, "when": False}
+        for name in ("service", "backend")
+    ]
+    tasks.append({"show": {"text": told}, "vars": {"role_path": str(REPOSITORY / "roles/backend")}})
+    play = [{"hosts": "backend:!low", "gather_facts": False, "tasks": tasks}]
+    (tmp_path / "play.yml").write_text(json.dumps(play))
+    run = run_playbook(
+        str(tmp_path / "play.yml"), tmp_path / "d", "-e", "service_name=backend", inventory=str(fleet)
+    )
+    assert "both http://127.0.0.1:8001/v1 b\n" in run.stdout, run.stdout
+    assert "near http://alone:8000/v1 b\n" in run.stdout
+
+
+def test_a_port_that_the_user_of_the_service_may_not_bind(fleet: Path, tmp_path: Path) -> None:
+    first = int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text())
+    run = run_playbook("ansible/check.yml", tmp_path / "d", "--limit", "low", inventory=str(fleet))
+    assert run.returncode != 0
+    words = f"vllm_port is 81: ports below {first} are for root, and vllm runs as nobody."
+    assert (words in run.stdout) == (first > 81)
+    assert "backend_port is 82" not in run.stdout  # it runs as root
