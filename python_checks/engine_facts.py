@@ -5,7 +5,7 @@ import re
 import shutil
 from pathlib import Path
 
-from python_checks import engines, examine, gpu_fit, gpu_health, nvidia, nvidia_xml, out_of_memory, proc
+from python_checks import engines, examine, gpu_fit, gpu_health, nvidia_xml, out_of_memory, proc
 from python_checks.checks import gpu
 from python_checks.gpu_memory import Budget
 from python_checks.http import fetch
@@ -54,7 +54,7 @@ def budget(vllm: Service, log: LastWords | None) -> Budget | None:
     gpu.add_arguments(parser)
     try:
         options = parser.parse_args(examine.gpu_arguments(vllm))
-        found = nvidia_xml.parse(nvidia.ask(options.timeout, "-q", "-x"))
+        found, _ = nvidia_xml.look(options.timeout)
     except CheckError:  # the gpu check says it
         return None
     gpus, _ = gpu_health.choose(found.gpus, options.devices, options.tensor_parallel_size)

@@ -10,6 +10,8 @@ from python_checks.gpu_memory import GIB, MIB, Budget
 from python_checks.nvidia_xml import Gpu
 from python_checks.result import CheckError, Fault, State
 
+UNSAID = "whether the model fits shows at its start only; a newer driver may tell"
+
 
 def judge(
     options: argparse.Namespace, gpus: Sequence[Gpu], free: float | None
@@ -27,7 +29,7 @@ def judge(
     small = min(gpus, key=lambda gpu: gpu.usable or 0)
     if small.usable is None:
         words = f"GPU {small.index} ({small.name}) does not say how much memory it has"
-        return None, [Fault(words, "see nvidia-smi -q -d MEMORY", State.UNKNOWN)]
+        return None, [Fault(words, UNSAID, State.UNKNOWN)]
     try:
         budget = _budget(options, small.name, float(small.usable * MIB))
     except CheckError as error:

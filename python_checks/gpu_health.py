@@ -2,9 +2,12 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from python_checks.nvidia_xml import Gpu, Inventory
-from python_checks.result import Fault, State
+from python_checks.gpu_fields import RESET
+from python_checks.nvidia import BUS
+from python_checks.nvidia_xml import MISSING, Gpu, Inventory
+from python_checks.result import Fault, State, shorten
 
 # First driver branch for a CUDA version (docs.nvidia.com/cuda/cuda-toolkit-release-notes, "CUDA Toolkit and Minimum
 # Required Driver Version for CUDA Minor Version Compatibility").
@@ -13,11 +16,24 @@ CAPABILITY = (8, 0)  # bfloat16, which gpt-oss is in (vLLM's platforms/cuda.py, 
 OWN_LOCK = (
     "let vllm_lock name a set of your own for the CUDA of this driver (README.md, GPUs, drivers and locks)"
 )
-RESET = "stop what uses it and reset it (sudo nvidia-smi -i {} -r), else reboot; if it comes back, replace the card"
+CUDA_LIBRARY = (
+    "install the driver's libraries whole, libcuda.so.1 among them: a start would end with an ImportError"
+)
 
 
 def driver(found: Inventory, wanted: tuple[int, int]) -> list[Fault]:
-    """Want a driver that runs the CUDA of the locked vLLM; of the same major version an older one does, as a rule."""
+    """Want a driver that sees all its GPUs and runs the CUDA of the locked vLLM; of the same major version an older one does, as a rule."""
+    faults = []
+    if found.attached is not None and found.attached != len(found.gpus):
+        words = f"nvidia-smi counts {found.attached} GPUs and describes {len(found.gpus)}"
+        faults.append(Fault(words, BUS, State.WARNING))
+    return faults + _runs(found, wanted)
+
+
+def _runs(found: Inventory, wanted: tuple[int, int]) -> list[Fault]:
+    if MISSING.search(found.cuda):
+        words = f"driver {found.driver or 'unknown'} answers, and its CUDA library is not found (CUDA {shorten(found.cuda, 40)})"
+        return [Fault(words, CUDA_LIBRARY)]
     branch = BRANCHES.get(wanted[0])
     number = re.match(r"\d+", found.driver)
     cuda = re.fullmatch(r"(\d+)\.(\d+).*", found.cuda)
@@ -71,11 +87,11 @@ def choose(gpus: Sequence[Gpu], devices: str | None, wanted: int | None) -> tupl
 
 
 def health(gpus: Sequence[Gpu], abilities: Mapping[int, tuple[int, int]], wanted: int) -> list[Fault]:
-    """Judge the state of each GPU: what the driver calls broken, memory errors, MIG, age, persistence."""
+    """Judge the state of each GPU: what its fields tell, memory errors, MIG, age, persistence."""
     faults = []
     for gpu in gpus:
         name, reset = f"GPU {gpu.index} ({gpu.name})", RESET.format(gpu.index)
-        faults += [Fault(f"{name}: {words}", reset) for words in gpu.trouble]
+        faults += [replace(fault, reason=f"{name}: {fault.reason}") for fault in gpu.faults]
         if gpu.fabric not in ("", "Completed"):
             words = f"{name}: its NVLink fabric is not ready ({gpu.fabric}), CUDA would fail with 802"
             faults.append(
@@ -101,18 +117,6 @@ def health(gpus: Sequence[Gpu], abilities: Mapping[int, tuple[int, int]], wanted
             words = f"{name}: persistence mode is off, so each start loads the driver anew"
             faults.append(Fault(words, remedy, State.WARNING))
     return faults
-
-
-def xids(gpus: Sequence[Gpu], found: Mapping[str, Sequence[int]]) -> list[Fault]:
-    """Fault a GPU whose hardware or driver the kernel's log reports since boot."""
-    return [
-        Fault(
-            f"GPU {gpu.index} ({gpu.name}): Xid {', '.join(map(str, found[gpu.bus]))} since boot",
-            f"read journalctl -k | grep Xid; {RESET.format(gpu.index)}; the log forgets at a reboot",
-        )
-        for gpu in gpus
-        if gpu.bus in found
-    ]
 
 
 def topology(gpus: Sequence[Gpu], links: Mapping[tuple[int, int], str]) -> list[Fault]:

@@ -1,37 +1,67 @@
-"""Who holds memory on the GPUs: our own, which comes back, and others, who keep vLLM from starting."""
+"""Who holds memory on the GPUs: our own, which comes back, other services of ours, and others, who may keep vLLM from starting."""
 
+import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
-from python_checks import proc
+from python_checks import cgroups, proc
 from python_checks.gpu_memory import GIB, MIB
 from python_checks.nvidia_xml import Gpu, Holder
-from python_checks.result import Fault
+from python_checks.result import Fault, State
 
 Own = Callable[[int], bool]  # tells whether a process id is one of ours
+UNITS = Path("/etc/systemd/system")
+OURS = re.compile(r"^Description=.*, release \S+-[0-9a-f]{12}$", re.MULTILINE)  # as our units are written
+ENOUGH = "enough is left for vLLM to start; what it takes later vLLM will lack: stop it if it is not wanted"
+UNSAID = "the driver does not say how much is left: a start may end over it"
+STOP = "stop it (kill PID; what an earlier vLLM left is called VLLM::), or name our own by --pid"
+OF_NOBODY = (
+    "memory is held by no process that can be seen from here",
+    "see who: sudo fuser -v /dev/nvidia*, containers too",
+)
+OF_THE_HOST = (
+    "memory is held by other programs of the host, whose memory it shares",
+    "see who: ps -eo rss,pid,user,args --sort -rss | head",
+)
+LOWER = "or lower --gpu-memory-utilization"
 
 
 def judge(gpus: Sequence[Gpu], own: Own, utilization: float) -> list[Fault]:
     """Fault programs that are not ours with memory on a GPU, and memory that is gone without a name.
 
-    A desktop (graphics only) is let be while enough is left. vLLM refuses to start below utilization x total free
-    (v1/worker/utils.py, request_memory); what our own processes hold comes back when they are replaced.
+    vLLM refuses to start below utilization x total free (v1/worker/utils.py, request_memory): while that is left, a program that
+    computes is a warning, and a desktop (graphics only) or another service of ours is let be. What our own processes hold comes
+    back when they are replaced.
     """
     faults = []
     for gpu in [gpu for gpu in gpus if not gpu.mig]:  # of a slice it is not known whose it is
         left = free(gpu, own)
         short = left is not None and left < (gpu.usable or 0) * MIB * utilization
-        foreign = [held for held in gpu.holders if not own(held.pid) and (short or "C" in held.kind)]
-        if foreign:
-            words = f"GPU {gpu.index}: " + ", ".join(map(_describe, foreign))
-            remedy = (
-                "stop it (kill PID; what an earlier vLLM left is called VLLM::), or name our own by --pid"
-            )
-            faults.append(Fault(words + _need(gpu, left, utilization), remedy))
+        others = [held for held in gpu.holders if not own(held.pid)]
+        if gpu.shared:
+            others = [] if short else others  # any program of the host may hold it
+        if not short:
+            others = [held for held in others if "C" in held.kind and not sibling(held.pid)]
+        need = _need(gpu, left, utilization)
+        if others:
+            words = f"GPU {gpu.index}: " + ", ".join(map(_describe, others))
+            ours = any(sibling(held.pid) for held in others)
+            remedy = f"a service of ours holds it: stop that, {LOWER} to what it leaves" if ours else STOP
+            state = State.CRITICAL if short else State.WARNING
+            faults.append(Fault(words + need, remedy if short else UNSAID if left is None else ENOUGH, state))
         elif short:
-            words = f"GPU {gpu.index}: memory is held by no process that can be seen from here"
-            remedy = "see who: sudo fuser -v /dev/nvidia*, containers too; or lower --gpu-memory-utilization"
-            faults.append(Fault(words + _need(gpu, left, utilization), remedy))
+            words, see = OF_THE_HOST if gpu.shared else OF_NOBODY
+            faults.append(Fault(f"GPU {gpu.index}: {words}{need}", f"{see}; {LOWER}"))
     return faults
+
+
+def sibling(pid: int) -> bool:
+    """Tell whether a process is in a unit of this host that is deployed as vLLM is: services of one host are no strangers."""
+    unit = cgroups.unit(pid)
+    try:
+        return bool(unit) and bool(OURS.search((UNITS / unit).read_text(encoding="utf-8", errors="replace")))
+    except OSError:
+        return False
 
 
 def free(gpu: Gpu, own: Own) -> float | None:

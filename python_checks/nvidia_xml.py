@@ -6,21 +6,20 @@ a sentence; here it is None, "" or nothing.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from xml.etree import ElementTree
 
+from python_checks import gpu_fields, nvidia, proc
+from python_checks.gpu_fields import value
 from python_checks.nvidia import KERNEL_LOG
 from python_checks.result import CheckError, Fault, shorten
 
-NOTHING = re.compile(r"\[?(?:N/A|Not Supported|Unknown Error|Requested functionality)|None$")
-BROKEN = re.compile(r"is lost|requires reset")
-TROUBLE = (
-    ("remapped_rows/remapped_row_failure", "it could not remap a row of its memory"),
-    ("remapped_rows/remapped_row_pending", "a row of its memory waits to be remapped"),
-    ("retired_pages/pending_retirement", "a page of its memory waits to be retired"),
-    ("ecc_errors/aggregate/sram_threshold_exceeded", "its SRAM had too many errors"),
-    ("gpu_reset_status/reset_required", "it has to be reset"),
-)
+MIB = 2**20
+
+INTEGRATED = re.compile(
+    r"\b(?:GB10|Orin|Thor|Xavier|Tegra|Jetson)\b"
+)  # by name: they have no memory of their own
+MISSING = re.compile(r"not found|err", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -47,18 +46,33 @@ class Gpu:
     mig: bool
     corrected: int
     uncorrected: int
-    trouble: tuple[str, ...]  # what the driver itself calls broken, or wants done
+    faults: tuple[Fault, ...]  # what its fields tell; the reasons do not name it
     fabric: str  # "Completed" once it is known to the NVSwitches, "" where there are none
     holders: tuple[Holder, ...]
+    shared: bool = False  # its memory is the host's
 
 
 @dataclass(frozen=True)
 class Inventory:
-    """Driver, the newest CUDA it runs ("" when it does not say), and the GPUs in nvidia-smi's order."""
+    """Driver, the newest CUDA it runs ("" when it does not say), and the GPUs in nvidia-smi's order, of as many as it counts."""
 
     driver: str
     cuda: str
     gpus: tuple[Gpu, ...]
+    attached: int | None = None
+
+
+def look(timeout: float) -> tuple[Inventory, list[Fault]]:
+    """Ask nvidia-smi, and return what it complains of beside a document that is whole.
+
+    Raises:
+        CheckError: it is missing, hangs or fails.
+    """
+    text, faults = nvidia.document(timeout)
+    found = parse(text)
+    total, free = (size // MIB for size in proc.memory())
+    gpus = [replace(gpu, usable=total, free=free) if gpu.shared else gpu for gpu in found.gpus]
+    return replace(found, gpus=tuple(gpus)), faults
 
 
 def parse(text: str) -> Inventory:
@@ -74,20 +88,17 @@ def parse(text: str) -> Inventory:
             root = ElementTree.fromstring(re.sub(r"(?s)<process_name>.*?</process_name>", "", text))
     except ElementTree.ParseError as error:
         raise CheckError(Fault(f"nvidia-smi -q -x gave no XML: {shorten(text)}", KERNEL_LOG)) from error
+    cuda = (root.findtext("cuda_version") or root.findtext("cuda_umd_version") or "").strip()
     return Inventory(
-        _value(root, "driver_version") or _value(root, "kmd_version"),
-        _value(root, "cuda_version") or _value(root, "cuda_umd_version"),
+        value(root, "driver_version") or value(root, "kmd_version"),
+        cuda if MISSING.search(cuda) else value(root, "cuda_version") or value(root, "cuda_umd_version"),
         tuple(_gpu(index, node) for index, node in enumerate(root.findall("gpu"))),
+        _number(root, "attached_gpus"),
     )
 
 
-def _value(node: ElementTree.Element, path: str) -> str:
-    words = (node.findtext(path) or "").strip()
-    return "" if NOTHING.match(words) else words
-
-
 def _number(node: ElementTree.Element, path: str) -> int | None:
-    found = re.fullmatch(r"(\d+)(?: MiB)?", _value(node, path))
+    found = re.fullmatch(r"(\d+)(?: MiB)?", value(node, path))
     return int(found[1]) if found else None
 
 
@@ -95,25 +106,27 @@ def _gpu(index: int, node: ElementTree.Element) -> Gpu:
     bus = re.search(r"([0-9A-F]{4}:[0-9A-F]{2}:[0-9A-F]{2})\.", node.get("id", ""), re.I)
     total, reserved = (_number(node, f"fb_memory_usage/{part}") for part in ("total", "reserved"))
     usable = None if total is None else total - (reserved or 0)
-    mig = _value(node, "mig_mode/current_mig") == "Enabled"
+    mig = value(node, "mig_mode/current_mig") == "Enabled"
     if mig:
         slices = [_number(part, "fb_memory_usage/total") for part in node.findall("mig_devices/mig_device")]
         usable = min((size for size in slices if size is not None), default=None)
     corrected, uncorrected = _errors(node)
+    name = value(node, "product_name") or "unknown GPU"
     return Gpu(
         index,
-        _value(node, "uuid"),
+        value(node, "uuid"),
         bus[1].lower() if bus else "",
-        _value(node, "product_name") or "unknown GPU",
+        name,
         usable,
         None if mig else _number(node, "fb_memory_usage/free"),
-        {"Enabled": True, "Disabled": False}.get(_value(node, "persistence_mode")),
+        {"Enabled": True, "Disabled": False}.get(value(node, "persistence_mode")),
         mig,
         corrected,
         uncorrected,
-        tuple(_trouble(node)),
-        _value(node, "fabric/state"),
+        tuple(gpu_fields.judge(node, index)),
+        value(node, "fabric/state"),
         tuple(_holders(node)),
+        total is None and bool(INTEGRATED.search(name) or value(node, "addressing_mode") == "ATS"),
     )
 
 
@@ -127,21 +140,11 @@ def _errors(node: ElementTree.Element) -> tuple[int, int]:
     return sum(counts.values()) - uncorrected + single, uncorrected + double
 
 
-def _trouble(node: ElementTree.Element) -> list[str]:
-    texts = {(part.text or "").strip() for part in node.iter()}
-    action = _value(node, "gpu_recovery_action")
-    return [
-        *sorted(words for words in texts if BROKEN.search(words)),
-        *([f"the driver asks for: {action}"] if action and not BROKEN.search(action) else []),
-        *(words for path, words in TROUBLE if _value(node, path) == "Yes"),
-    ]
-
-
 def _holders(node: ElementTree.Element) -> list[Holder]:
     found = []
     for part in node.findall("processes/process_info"):
         pid = _number(part, "pid")
         if pid is not None:
-            name = _value(part, "process_name")
-            found.append(Holder(pid, _value(part, "type"), name, _number(part, "used_memory")))
+            name = value(part, "process_name")
+            found.append(Holder(pid, value(part, "type"), name, _number(part, "used_memory")))
     return found

@@ -83,6 +83,13 @@ def resident(pid: int) -> int:
         return 0
 
 
+def memory() -> tuple[int, int]:
+    """Return the bytes of the host's memory, and of that what programs can get."""
+    lines = (PROC / "meminfo").read_text().splitlines()
+    sizes = {line.partition(":")[0]: int(line.split()[1]) * 1024 for line in lines}
+    return sizes["MemTotal"], sizes.get("MemAvailable", sizes["MemFree"])
+
+
 def describe(pid: int) -> str:
     """Return `pid 12 (user vllm): command line`, cut to a readable length."""
     words = command(pid)

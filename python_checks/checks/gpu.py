@@ -94,16 +94,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Result:
     """Ask nvidia-smi and the kernel's log, then judge."""
-    found = nvidia_xml.parse(nvidia.ask(options.timeout, "-q", "-x"))
+    found, complaints = nvidia_xml.look(options.timeout)
     wanted = options.tensor_parallel_size
     gpus, faults = gpu_health.choose(found.gpus, options.devices, wanted)
-    faults = gpu_health.driver(found, options.cuda) + faults
+    faults = complaints + gpu_health.driver(found, options.cuda) + faults
     abilities = nvidia.capabilities(
         _or_nothing(options.timeout, "--query-gpu=index,compute_cap", "--format=csv,noheader")
     )
     faults += gpu_health.health(gpus, abilities, wanted)
     log = xid.kernel_log(options.timeout)
-    faults += gpu_health.xids(gpus, xid.hardware(log or "", {gpu.bus for gpu in gpus}))
+    faults += xid.judge(log or "", gpus, wanted)
     if wanted > 1 and not options.disable_custom_all_reduce:
         # Two GPUs may reach each other over PCIe; more must all be linked (vLLM's custom_all_reduce.py).
         kind = "r" if wanted == 2 else "n"
@@ -113,10 +113,15 @@ def run(options: argparse.Namespace) -> Result:
         return any(proc.belongs(pid, root) for root in options.pid)
 
     faults += gpu_holders.judge(gpus, own, options.gpu_memory_utilization)
-    names = ", ".join(f"GPU {gpu.index} {gpu.name}" for gpu in gpus) or "no GPU"
+    shared = " (shares the host's memory)"
+    names = ", ".join(f"GPU {gpu.index} {gpu.name}{shared if gpu.shared else ''}" for gpu in gpus) or "no GPU"
     words = f"driver {found.driver} (CUDA {found.cuda or 'unknown'}), {names}"
     evidence: dict[str, Any] = {"driver": found.driver, "cuda": found.cuda, "kernel_log": log is not None}
-    evidence["gpus"] = [vars(gpu) | {"holders": [vars(held) for held in gpu.holders]} for gpu in gpus]
+    evidence["gpus"] = [
+        vars(gpu)
+        | {"holders": [vars(held) for held in gpu.holders], "faults": [fault.reason for fault in gpu.faults]}
+        for gpu in gpus
+    ]
     if options.model_directory and gpus:
         free = [size for size in (gpu_holders.free(gpu, own) for gpu in gpus) if size is not None]
         budget, more = gpu_fit.judge(options, gpus, min(free, default=None))

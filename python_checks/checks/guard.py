@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from python_checks import cgroups, engines, gpu_health, gpu_holders, notify, nvidia, nvidia_xml, proc, users
+from python_checks import cgroups, engines, gpu_health, gpu_holders, notify, nvidia_xml, proc, users
 from python_checks import options as opt
 from python_checks.checks import gpu, model_files, port
 from python_checks.result import CheckError, Fault, Result, State, conclude
@@ -50,9 +50,10 @@ def run(options: argparse.Namespace) -> Result:
     while True:
         held = look_around(options)
         waited = time.monotonic() - start
-        if lasting or not held or waited >= options.patience:
+        keeps = [fault for fault in held if fault.state is State.CRITICAL]
+        if lasting or not keeps or waited >= options.patience:
             break
-        notify.status(f"waiting to start: {held[0].reason}")
+        notify.status(f"waiting to start: {keeps[0].reason}")
         time.sleep(min(PAUSE, options.patience - waited))
     notes += held
     faults = [fault for fault in notes if fault.state is State.CRITICAL]
@@ -111,6 +112,6 @@ def look_at_gpus(options: argparse.Namespace, own: Own) -> list[Fault]:
     """Fault memory that others hold on the GPUs that will be used; a host without NVIDIA's driver has none."""
     if options.devices == "" or not shutil.which("nvidia-smi"):
         return []
-    found = nvidia_xml.parse(nvidia.ask(gpu.TIMEOUT, "-q", "-x"))
+    found, complaints = nvidia_xml.look(gpu.TIMEOUT)
     gpus, faults = gpu_health.choose(found.gpus, options.devices, options.tensor_parallel_size)
-    return faults + gpu_holders.judge(gpus, own, options.gpu_memory_utilization)
+    return complaints + faults + gpu_holders.judge(gpus, own, options.gpu_memory_utilization)

@@ -48,15 +48,21 @@ class Host:
         programs.mkdir()
 
     def __call__(
-        self, text: str, *arguments: str, log: str = "", p2p: str = "ok", ability: str = "9.0"
+        self,
+        text: str,
+        *arguments: str,
+        log: str = "",
+        p2p: str = "ok",
+        ability: str = "9.0",
+        code: int = 0,
     ) -> subprocess.CompletedProcess[str]:
-        """Run the check on a host; `text` is its document, or the name of one."""
+        """Run the check on a host; `text` is what nvidia-smi prints before it ends with `code`, or the name of a document."""
         here = self.programs
-        (here / "document").write_text(text if "<" in text else document(text))
+        (here / "document").write_text(text if "<" in text or " " in text else document(text))
         (here / "log").write_text(f"{log}\nLinux\n")
         script(
             here / "nvidia-smi",
-            f'case "$1" in\n-q) cat {here}/document ;;\ntopo) cat {DOCUMENTS}/{p2p}.p2p ;;\n'
+            f'case "$1" in\n-q) cat {here}/document; exit {code} ;;\ntopo) cat {DOCUMENTS}/{p2p}.p2p ;;\n'
             f'--query-gpu=*) printf "0, {ability}\\n1, {ability}\\n" ;;\nesac',
         )
         script(here / "journalctl", f"cat {here}/log")

@@ -1,5 +1,6 @@
 """Who holds memory on the GPUs: strangers, our own, a desktop, nobody that can be seen."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -7,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from python_checks import gpu_holders, nvidia_xml
+from python_checks import cgroups, gpu_holders, nvidia_xml
+from python_checks.result import State
 from tests.python_checks.gpu_support import NCCL, Host, document
-from tests.python_checks.support import Probe
+from tests.python_checks.support import ROOT, Probe
+
+TEMPLATE = ROOT / "templates" / "systemd" / "service.service.j2"
 
 
 @pytest.fixture
@@ -73,7 +77,7 @@ def test_memory_that_nobody_holds_is_told() -> None:
     assert "held by no process that can be seen from here" in fault.reason and "fuser" in fault.remedy
 
 
-def test_a_stranger_that_computes_counts_however_little_it_holds() -> None:
+def test_a_stranger_that_computes_is_a_warning_while_enough_is_left() -> None:
     text = document("orphans").replace("72896 MiB", "400 MiB").replace("<free>8246 MiB", "<free>80752 MiB")
     assert text.count("80752 MiB") == 2
     faults = gpu_holders.judge(nvidia_xml.parse(text).gpus, lambda pid: False, 0.9)
@@ -81,6 +85,32 @@ def test_a_stranger_that_computes_counts_however_little_it_holds() -> None:
         "GPU 0: 400 MiB held by pid",
         "GPU 1: an unknown part hel",
     ]
+    assert {(fault.state, fault.remedy) for fault in faults} == {(State.WARNING, gpu_holders.ENOUGH)}
+    unsaid = text.replace("<free>80752 MiB", "<free>N/A")
+    faults = gpu_holders.judge(nvidia_xml.parse(unsaid).gpus, lambda pid: False, 0.9)
+    assert {(fault.state, fault.remedy) for fault in faults} == {(State.WARNING, gpu_holders.UNSAID)}
+
+
+def test_a_service_of_this_host_is_no_stranger(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Its unit is written as ours are; while enough is left nobody need know, and else the remedy is not to kill it."""
+    [line] = [row for row in TEMPLATE.read_text().splitlines() if row.startswith("Description=")]
+    unit = re.sub(r"{{.*}}", "reference backend", line).replace("@RELEASE@", "1a2b3c4d5e6f-0b0ec79a6d39")
+    (tmp_path / "backend.service").write_text(f"[Unit]\n{unit}\n[Service]\n")
+    (tmp_path / "other.service").write_text("[Unit]\nDescription=Somebody's, release 7\n")
+    monkeypatch.setattr(gpu_holders, "UNITS", tmp_path)
+    text = document("orphans").replace("72896 MiB", "2040 MiB").replace("<free>8246 MiB", "<free>79104 MiB")
+    few = nvidia_xml.parse(text).gpus
+    many = nvidia_xml.parse(document("orphans")).gpus
+    for name, small, large in (
+        ("backend", 0, "a service of ours"),
+        ("other", 2, "stop it"),
+        ("gone", 2, "stop it"),
+    ):
+        monkeypatch.setattr(cgroups, "unit", lambda pid, name=name: f"{name}.service")
+        assert len(gpu_holders.judge(few, lambda pid: False, 0.9)) == small, name
+        faults = gpu_holders.judge(many, lambda pid: False, 0.9)
+        assert {fault.state for fault in faults} == {State.CRITICAL}
+        assert all(fault.remedy.startswith(large) for fault in faults), faults
 
 
 def test_who_holds_another_slice_is_no_matter() -> None:

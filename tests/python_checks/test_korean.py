@@ -31,6 +31,7 @@ SCENARIOS = (
         "checks_gpu",
         "checks_gpu_health",
         "checks_gpu_holders",
+        "gpu_documents",
         "checks_port",
         "checks_model_files",
     ),
@@ -58,6 +59,7 @@ STAYS = tuple(
         # Words of other programs, behind ours.
         r"HTTP \d+: .*|응답 \d+.*|연결 실패: .*|올바른 JSON이 아닙니다[:(].*|스키마에 맞지 않습니다: .*",
         r"올바른 주소가 아닙니다: .*|XML을 내놓지 않았습니다: .*|(?:실행할 수|열 권한이) 없습니다: .*",
+        r"커널 로그: .*|(?:요구하는 조치|드라이버의 말): .*",
         r"종료 코드 \d+: .*|vLLM 로그로 판단하세요: .*",
         r"pid \d+\(사용자 [\w-]+\): .*?(?=; vLLM에|; pid|$)",  # commands of processes
         r"\b(?:sudo|systemctl|journalctl|tail|kill|ps|ss|curl|chmod|iostat|df|ls|du|nvidia-smi|vllm serve|lspci"
@@ -67,7 +69,7 @@ STAYS = tuple(
         r"\b\w*[A-Z0-9]\w*\b",  # names and numbers
         r"\b(?:vllm|backend|canary|port|gpu|health|models|completion|chat|guard|wait|supervisord|chrony|openai|opneai|hermes)\b",
         r"\b(?:config|content|arguments|function|null|id|eos|strict|true|required|parameter|location|other|mamba)\b",
-        r"\b(?:stop|length|abort|pid|inode|fstab|ro|noexec|drwx\w*|root|nobody|listen|expert|remedy|safetensors)\b",
+        r"\b(?:stop|length|abort|pid|inode|fstab|ro|noexec|drwx\w*|root|nobody|listen|expert|remedy|safetensors|video|render)\b",
     )
 )
 # Said when all is well, where no reason is shown; as usage; as code; or inside the repr of an exception.

@@ -3,9 +3,14 @@
 import pytest
 
 from python_checks import nvidia, nvidia_xml
-from python_checks.nvidia_xml import Holder
+from python_checks.nvidia_xml import Gpu, Holder
 from python_checks.result import CheckError
 from tests.python_checks.gpu_support import DOCUMENTS, document
+
+
+def reasons(gpu: Gpu) -> list[str]:
+    """Return what the fields of a GPU tell."""
+    return [fault.reason for fault in gpu.faults]
 
 
 def test_two_h100() -> None:
@@ -16,19 +21,19 @@ def test_two_h100() -> None:
     assert second.uuid == "GPU-2a1b2c3d-0000-4000-8000-000000000002"
     assert (second.usable, second.free) == (81152, 81152)  # 79.25 GiB
     assert (second.persistence, second.mig, second.corrected, second.uncorrected) == (True, False, 0, 0)
-    assert second.trouble == () and second.holders == ()
+    assert second.faults == () and second.holders == ()
 
 
 def test_fields_that_say_nothing_are_nothing() -> None:
     (gpu,) = nvidia_xml.parse(document("laptop")).gpus
     assert (gpu.usable, gpu.free) == (7798, 5772)
-    assert (gpu.mig, gpu.corrected, gpu.uncorrected, gpu.trouble) == (False, 0, 0, ())
+    assert (gpu.mig, gpu.corrected, gpu.uncorrected, gpu.faults) == (False, 0, 0, ())
     for nothing in ("N/A", "[Not Supported]", "[N/A]", "Requested functionality has been deprecated"):
         text = document("h100x1").replace("81559 MiB", nothing).replace("81152 MiB", nothing)
         (gpu,) = nvidia_xml.parse(
             text.replace(">Enabled<", f">{nothing}<").replace(">0<", f">{nothing}<")
         ).gpus
-        assert (gpu.usable, gpu.free, gpu.persistence, gpu.corrected, gpu.trouble) == (
+        assert (gpu.usable, gpu.free, gpu.persistence, gpu.corrected, gpu.faults) == (
             None,
             None,
             None,
@@ -47,12 +52,12 @@ def test_a_process_name_that_breaks_the_document_is_dropped() -> None:
 def test_trouble_is_what_the_driver_says() -> None:
     gpu = nvidia_xml.parse(document("sick")).gpus[0]
     assert gpu.uncorrected == 3 and gpu.corrected == 0
-    assert gpu.trouble == ("the driver asks for: Reset", "a row of its memory waits to be remapped")
+    assert reasons(gpu) == ["the driver asks for: Reset", "a row of its memory waits to be remapped"]
     reset = "<gpu_reset_status><reset_required>Yes</reset_required></gpu_reset_status><processes>"
     old = nvidia_xml.parse(document("old_driver").replace("<processes>", reset, 1))
-    assert [gpu.trouble for gpu in old.gpus] == [("it has to be reset",), ()]
+    assert [reasons(gpu) for gpu in old.gpus] == [["it has to be reset"], []]
     lost = document("h100x2").replace("<free>81152 MiB</free>", "<free>GPU is lost</free>", 1)
-    assert nvidia_xml.parse(lost).gpus[0].trouble == ("GPU is lost",)
+    assert reasons(nvidia_xml.parse(lost).gpus[0]) == ["the driver says: GPU is lost"]
 
 
 def test_counters_of_old_cards_and_names_of_new_drivers() -> None:
