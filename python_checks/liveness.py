@@ -1,14 +1,16 @@
 """What the canary saw in one run, and what is the case by it: busy is not hung. Nothing is asked here."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
+from python_checks import marks
 from python_checks.manager import Unit
+from python_checks.marks import Deploy
 from python_checks.metrics import Counters, Queue
 from python_checks.result import CheckError, Fault, State
 from python_checks.strikes import Memory
 from python_checks.words import span
-
-STALE = 2 * 3600.0  # seconds; age of a deploy lock that its run must have left behind
 
 
 class Chat(NamedTuple):
@@ -39,7 +41,8 @@ class Facts(NamedTuple):
 
     Attributes:
         maintenance: Who, when and why; empty without.
-        deploy: Who holds the deploy lock, empty without; `deploy_age` in seconds.
+        deploy: Who holds the deploy lock, and whether that run may live.
+        unproven: What was activated and not proven since, in words, by service.
         unit: The service under its manager; its state is empty when that was not asked.
         chat: With the server.
         before, after: Looks at its engines around the chat.
@@ -47,8 +50,8 @@ class Facts(NamedTuple):
     """
 
     maintenance: str = ""
-    deploy: str = ""
-    deploy_age: float = 0.0
+    deploy: Deploy = Deploy()
+    unproven: Mapping[str, str] = MappingProxyType({})
     unit: Unit = Unit("")
     chat: Chat = Chat()
     before: Look = Look()
@@ -56,9 +59,15 @@ class Facts(NamedTuple):
     step: float | None = None
 
     @property
-    def stale(self) -> bool:
-        """Tell whether the lock is left over; one from the future, too, for a clock that was wrong."""
-        return abs(self.deploy_age) > STALE
+    def deployed(self) -> bool:
+        """Tell whether a deploy works on the host."""
+        return bool(self.deploy.who) and not self.deploy.gone
+
+    @property
+    def loose_ends(self) -> list[tuple[str, str]]:
+        """Return what a deploy that was cut off left, each with its remedy."""
+        ends = [(f"left over from a deploy: {self.deploy.who}", marks.TAKE_OVER)] if self.deploy.gone else []
+        return ends + [(f"release of {name} {words}", marks.AGAIN) for name, words in self.unproven.items()]
 
     @property
     def queue(self) -> Queue | None:
@@ -77,7 +86,7 @@ def condition(facts: Facts, memory: Memory, start_seconds: float) -> str:
     match unit.state, facts.chat.kind:
         case _ if facts.maintenance:
             return "maintenance"
-        case _ if facts.deploy and not facts.stale:
+        case _ if facts.deployed:
             return "deploying"
         case "running", "answered":
             return "alive"
@@ -113,7 +122,7 @@ def describe(name: str, facts: Facts) -> str:
         case "maintenance":
             return facts.maintenance
         case "deploying":
-            return f"deploying: {facts.deploy}"
+            return f"deploying: {facts.deploy.who}"
         case "alive":
             return f"alive: {chat.words}{queue}"
         case "busy":
