@@ -82,7 +82,7 @@ def judge(facts: Facts, memory: Memory, now: float, start_seconds: float) -> Ver
         if gave_up:
             words += "; the canary gave up on it before"
         verdict = Verdict(name, state, words, remedy, kept)
-    loose = () if name in ("maintenance", "deploying") else facts.loose_ends
+    loose = facts.traces.loose_ends if name != "maintenance" else []
     for reason, remedy in loose:
         verdict = verdict._replace(
             state=worst([verdict.state, State.WARNING]),
@@ -91,7 +91,9 @@ def judge(facts: Facts, memory: Memory, now: float, start_seconds: float) -> Ver
         )
     # Strikes count, and a run that fails its unit gives the reason beside systemd's words.
     name += " with loose ends" if loose else ""
-    news = name != memory.condition or verdict.condition in ("hung", "dead") or verdict.state is State.CRITICAL
+    news = (
+        name != memory.condition or verdict.condition in ("hung", "dead") or verdict.state is State.CRITICAL
+    )
     return verdict._replace(memory=replace(verdict.memory, condition=name), repeated=not news)
 
 

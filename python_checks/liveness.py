@@ -1,12 +1,9 @@
 """What the canary saw in one run, and what is the case by it: busy is not hung. Nothing is asked here."""
 
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import NamedTuple
 
-from python_checks import marks
 from python_checks.manager import Unit
-from python_checks.marks import Deploy
+from python_checks.marks import Traces
 from python_checks.metrics import Counters, Queue
 from python_checks.result import CheckError, Fault, State
 from python_checks.strikes import Memory
@@ -41,8 +38,7 @@ class Facts(NamedTuple):
 
     Attributes:
         maintenance: Who, when and why; empty without.
-        deploy: Who holds the deploy lock, and whether that run may live.
-        unproven: What was activated and not proven since, in words, by service.
+        traces: Of deploys: one that works now, or what one that was cut off left.
         unit: The service under its manager; its state is empty when that was not asked.
         chat: With the server.
         before, after: Looks at its engines around the chat.
@@ -50,24 +46,12 @@ class Facts(NamedTuple):
     """
 
     maintenance: str = ""
-    deploy: Deploy = Deploy()
-    unproven: Mapping[str, str] = MappingProxyType({})
+    traces: Traces = Traces()
     unit: Unit = Unit("")
     chat: Chat = Chat()
     before: Look = Look()
     after: Look = Look()
     step: float | None = None
-
-    @property
-    def deployed(self) -> bool:
-        """Tell whether a deploy works on the host."""
-        return bool(self.deploy.who) and not self.deploy.gone
-
-    @property
-    def loose_ends(self) -> list[tuple[str, str]]:
-        """Return what a deploy that was cut off left, each with its remedy."""
-        ends = [(f"left over from a deploy: {self.deploy.who}", marks.TAKE_OVER)] if self.deploy.gone else []
-        return ends + [(f"release of {name} {words}", marks.AGAIN) for name, words in self.unproven.items()]
 
     @property
     def queue(self) -> Queue | None:
@@ -86,7 +70,7 @@ def condition(facts: Facts, memory: Memory, start_seconds: float) -> str:
     match unit.state, facts.chat.kind:
         case _ if facts.maintenance:
             return "maintenance"
-        case _ if facts.deployed:
+        case _ if facts.traces.deployed:
             return "deploying"
         case "running", "answered":
             return "alive"
@@ -122,7 +106,7 @@ def describe(name: str, facts: Facts) -> str:
         case "maintenance":
             return facts.maintenance
         case "deploying":
-            return f"deploying: {facts.deploy.who}"
+            return f"deploying: {facts.traces.deploy.who}"
         case "alive":
             return f"alive: {chat.words}{queue}"
         case "busy":

@@ -3,7 +3,9 @@
 import json
 import os
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from python_checks import proc
@@ -81,9 +83,44 @@ def unproven(releases: Path) -> dict[str, str]:
     return said
 
 
-def left(releases: Path, service: str) -> list[str]:
-    """Return the releases that were left for another one because they were bad: no rollback chooses them by itself."""
-    return sorted(mark.parent.name for mark in (releases / service).glob("*/.left"))
+class Traces(NamedTuple):
+    """What deploys left on a host.
+
+    Attributes:
+        deploy: Who holds the deploy lock.
+        unproven: By service: what there is to say of an activated release that no probe has proven since.
+        left: By service: releases that a rollback left, or that were taken back, and were not proven since.
+    """
+
+    deploy: Deploy = Deploy()
+    unproven: Mapping[str, str] = MappingProxyType({})
+    left: Mapping[str, Sequence[str]] = MappingProxyType({})
+
+    @property
+    def deployed(self) -> bool:
+        """Tell whether a deploy works on the host."""
+        return bool(self.deploy.who) and not self.deploy.gone
+
+    @property
+    def loose_ends(self) -> list[tuple[str, str]]:
+        """Return what a deploy that was cut off left, each with its remedy; nothing while another one works."""
+        if self.deployed:
+            return []
+        ends = [(f"left over from a deploy: {self.deploy.who}", TAKE_OVER)] if self.deploy.gone else []
+        return ends + [(f"release of {name} {words}", AGAIN) for name, words in self.unproven.items()]
+
+
+def traces(home: Path) -> Traces:
+    """Return what deploys left below the directory of everything of ours.
+
+    Raises:
+        OSError: it cannot be told.
+    """
+    releases = home / "releases"
+    left = {
+        path.name: sorted(mark.parent.name for mark in path.glob("*/.left")) for path in releases.glob("*")
+    }
+    return Traces(deploy(home / "deploy.lock"), unproven(releases), left)
 
 
 def life() -> str:

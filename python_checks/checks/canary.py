@@ -81,11 +81,10 @@ def observe(options: argparse.Namespace, manager: Manager, memory: Memory) -> Fa
     facts = Facts(maintenance=marks.maintenance(options.maintenance))
     if facts.maintenance:
         return facts
-    facts = facts._replace(deploy=marks.deploy(options.lock))
-    if facts.deployed:
+    unproven = marks.unproven(options.releases) if options.releases else {}
+    facts = facts._replace(traces=marks.Traces(marks.deploy(options.lock), unproven))
+    if facts.traces.deployed:
         return facts
-    if options.releases:
-        facts = facts._replace(unproven=marks.unproven(options.releases))
     facts = facts._replace(unit=manager.ask())
     if facts.unit.state != "running":
         return facts

@@ -88,7 +88,10 @@ def test_a_lock_is_void_after_a_boot_of_the_host(tmp_path: Path) -> None:
     assert not module.void(lock) and not marks.deploy(lock).gone
     lock.write_text(json.dumps(json.loads(lock.read_text()) | {"here": "another boot/1"}))
     assert module.void(lock) == "this host was booted since"
-    assert marks.deploy(lock).gone and "kim@desk began it just now, this host was booted" in marks.deploy(lock).who
+    assert (
+        marks.deploy(lock).gone
+        and "kim@desk began it just now, this host was booted" in marks.deploy(lock).who
+    )
 
 
 @pytest.mark.parametrize("text", ["", "{broken", "[]", '"kim"', "7"])
@@ -120,7 +123,12 @@ def refusal(other: dict[str, Any], void: str = "", break_it: bool = False) -> st
 
 
 def test_whose_lock_may_be_taken_over() -> None:
-    here = {"pid": os.getpid(), "started": action.started(os.getpid()), "boot": action.boot(), "run": "theirs"}
+    here = {
+        "pid": os.getpid(),
+        "started": action.started(os.getpid()),
+        "boot": action.boot(),
+        "run": "theirs",
+    }
     silent, booted = "it gave no sign of life for 200 s", "this host was booted since"
     assert "kim@desk (process 7), since 5 min" in refusal({"run": "theirs", "boot": "elsewhere"})
     assert not refusal({"run": "theirs", "boot": "elsewhere"}, silent)
@@ -155,7 +163,11 @@ class Held:
 def holding(folder: Path, **ends: str) -> Iterator[Held]:
     """Start lock.yml and wait until every host has its lock."""
     hosts = {
-        name: {"host_directory": str(folder / name), "test_end": end, "ansible_remote_tmp": str(folder / "tmp")}
+        name: {
+            "host_directory": str(folder / name),
+            "test_end": end,
+            "ansible_remote_tmp": str(folder / "tmp"),
+        }
         for name, end in ends.items()
     }
     variables = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
@@ -190,7 +202,9 @@ def keepers(folder: Path) -> list[str]:
 
 def test_every_end_of_a_host_gives_its_lock_back(tmp_path: Path) -> None:
     with holding(tmp_path, well="is well", bad="fails", cut="is cut off") as run:
-        assert all(module.holder(lock)["name"] == name for lock, name in zip(run.locks, run.hosts, strict=True))
+        assert all(
+            module.holder(lock)["name"] == name for lock, name in zip(run.locks, run.hosts, strict=True)
+        )
         words = run.go_on()
     assert run.process.returncode == 4, words
     assert not any(lock.exists() for lock in run.locks), words
@@ -220,7 +234,10 @@ def test_a_run_renews_its_lock_and_ends_when_another_one_has_it(tmp_path: Path) 
         lock.write_text(json.dumps(other))
         words = " ".join(run.process.communicate(timeout=PATIENCE)[0].split())
         assert run.process.returncode not in (0, 2), words
-        assert "another run has taken over the deploy lock of well, so this one ended" in words and "kim" in words
+        assert (
+            "another run has taken over the deploy lock of well, so this one ended" in words
+            and "kim" in words
+        )
         assert module.holder(lock) == other
 
 

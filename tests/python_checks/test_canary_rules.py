@@ -8,7 +8,7 @@ import pytest
 from python_checks.canary import CEILING, GROWTH, RULES, SLACK, UNKNOWN, Verdict, judge, patience
 from python_checks.liveness import Chat, Facts, Look
 from python_checks.manager import Unit
-from python_checks.marks import Deploy
+from python_checks.marks import Deploy, Traces
 from python_checks.metrics import Counters
 from python_checks.result import CheckError, State
 from python_checks.strikes import Memory
@@ -24,8 +24,13 @@ ONE, TWO, NONE, BLIND = Look(Counters(1, 1, 1)), Look(Counters(2, 1, 1)), Look()
 STILL, MOVES = (ONE, ONE), (ONE, TWO)
 KNOWN = Memory((7, 70), answered=True, measured=True, step=0.1)
 HUNG = Facts(unit=OLD, chat=LATE, before=ONE, after=ONE)
-LOCK, LOST = {"deploy": Deploy("kim deploys")}, {"deploy": Deploy("kim began it", gone=True)}
-UNPROVEN = {"unproven": {"backend": "1-abc was not proven"}}
+WORDS = {"backend": "1-abc was not proven"}
+DEPLOYS, GONE_RUN = Deploy("kim deploys"), Deploy("kim began it", gone=True)
+LOCK, LOST, UNPROVEN = (
+    {"traces": Traces(DEPLOYS)},
+    {"traces": Traces(GONE_RUN)},
+    {"traces": Traces(unproven=WORDS)},
+)
 
 
 def verdict(facts: Facts, memory: Memory = KNOWN, now: float = 1e6) -> Verdict:
@@ -93,7 +98,8 @@ def test_the_condition(
     assert not found.heal
     # Two things go before all else.
     assert verdict(facts._replace(maintenance="in maintenance", **LOCK), memory).condition == "maintenance"
-    assert verdict(facts._replace(**LOCK, **UNPROVEN), memory).condition == "deploying"
+    deploying = verdict(facts._replace(traces=Traces(DEPLOYS, WORDS)), memory)
+    assert (deploying.condition, deploying.state) == ("deploying", State.OK)
     for left, words in (
         (LOST, "left over from a deploy: kim began it"),
         (UNPROVEN, "release of backend 1-abc was not proven"),
@@ -101,7 +107,7 @@ def test_the_condition(
         loose = verdict(facts._replace(**left), memory)
         assert loose.condition == condition and words in loose.reason and "deploy again" in loose.remedy
         assert loose.state == max(found.state, State.WARNING)
-    both = verdict(facts._replace(**LOST, **UNPROVEN), memory)
+    both = verdict(facts._replace(traces=Traces(GONE_RUN, WORDS)), memory)
     assert "left over" in both.reason and "1-abc" in both.reason
 
 

@@ -1,7 +1,7 @@
 """Action ``check``: run a probe on a host; its verdict, reason and remedy are the message of the task.
 
-A dry run installs nothing, and must fail where the deploy would: there the probe runs from the controller's copy, in a directory of the host
-that is removed again, for the host's own may be missing or older. What cannot be run without what is not installed yet is named.
+A dry run installs nothing, and must fail where the deploy would: there the probe runs from the controller's copy, in a directory of the
+host that is removed again, for the host's own may be missing or older. What cannot be run without what is not installed yet is named.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-from ansible import constants as C
-from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+
+from ansible import constants
+from ansible.plugins.action import ActionBase
 
 WARNING = 1  # exit code of python_checks
 MISSING = (125, 126, 127)  # exit codes of sh and env: a program or a directory is not there
@@ -56,7 +57,9 @@ class ActionModule(ActionBase):
         verdict = "\n".join(said) or str(reply.get("msg"))
         if dry and reply.get("rc") in MISSING:
             name = self._task.get_name().strip()
-            Display().warning(f"not checked in this dry run, for it needs what is not installed yet: {name} ({verdict})")
+            Display().warning(
+                f"not checked in this dry run, for it needs what is not installed yet: {name} ({verdict})"
+            )
             return {"changed": False, "skipped": True, "verdict": "", "msg": verdict}
         if reply.get("rc") == WARNING:
             return {"changed": False, "verdict": verdict, "warnings": [verdict]}
@@ -67,9 +70,13 @@ class ActionModule(ActionBase):
         checks = next((word for word in argv if word.endswith("/bin/checks")), "")
         if not checks:
             return argv
-        local = Path(C.DEFAULT_LOCAL_TMP) / f"checks-{self._task._uuid}.tar"
+        local = Path(constants.DEFAULT_LOCAL_TMP) / f"checks-{self._task._uuid}.tar"
         with tarfile.open(local, "w") as tar:
-            tar.add(SOURCE, SOURCE.name, filter=lambda member: None if member.name.endswith("__pycache__") else member)
+            tar.add(
+                SOURCE,
+                SOURCE.name,
+                filter=lambda member: None if member.name.endswith("__pycache__") else member,
+            )
         remote = f"{self._make_tmp_path()}/checks.tar"
         self._transfer_file(str(local), remote)
         local.unlink()

@@ -18,9 +18,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ansible import constants as C
 from ansible.utils.display import Display
 
+from ansible import constants
 from ansible.plugins.action import ActionBase
 
 SPEC = {"path": {"type": "path", "required": True}, "break_it": {"type": "bool", "default": False}}
@@ -65,7 +65,7 @@ def holder(name: str) -> dict[str, Any]:
         "pid": pid,
         "started": started(pid),
         "boot": boot(),
-        "run": Path(C.DEFAULT_LOCAL_TMP).name,  # it has a random part
+        "run": Path(constants.DEFAULT_LOCAL_TMP).name,  # it has a random part
         "name": name,
     }
 
@@ -87,7 +87,7 @@ def in_words(age: float) -> str:
 
 def notes() -> Path:
     """Return where keepers of this run leave their notes."""
-    return Path(C.DEFAULT_LOCAL_TMP)
+    return Path(constants.DEFAULT_LOCAL_TMP)
 
 
 class ActionModule(ActionBase):
@@ -106,9 +106,14 @@ class ActionModule(ActionBase):
             if refused := self._refused(args, name, mine, reply):
                 return reply | {"failed": True, "msg": refused}
             if not self._task.check_mode:
-                reply = self._execute_module("deploy_lock", arguments | {"instead_of": other}, task_vars=task_vars)
+                reply = self._execute_module(
+                    "deploy_lock", arguments | {"instead_of": other}, task_vars=task_vars
+                )
                 if not reply.get("failed") and reply["holder"] != mine:
-                    return reply | {"failed": True, "msg": self._refused(args, name, mine, reply | {"void": ""})}
+                    return reply | {
+                        "failed": True,
+                        "msg": self._refused(args, name, mine, reply | {"void": ""}),
+                    }
                 self._end_commands()
         if not reply.get("failed") and not self._task.check_mode:
             self._have_kept(args["path"], mine, task_vars)
@@ -123,7 +128,13 @@ class ActionModule(ActionBase):
                 " would be deployed at once, over each other. Keep one name, and put it into both groups if it is to have both."
             )
         who = f"{other.get('user')}@{other.get('host')} (process {other.get('pid')})"
-        why = "deploy_lock_break was given" if args["break_it"] else "its run has ended" if is_gone(other) else ""
+        why = (
+            "deploy_lock_break was given"
+            if args["break_it"]
+            else "its run has ended"
+            if is_gone(other)
+            else ""
+        )
         why = why or ("" if is_here(other) and "sign of life" in reply["void"] else reply["void"])
         if why:
             Display().display(f"  deploy lock: taken over from {who}: {why}")
@@ -142,7 +153,9 @@ class ActionModule(ActionBase):
     def _have_kept(self, path: str, mine: dict[str, Any], task_vars: dict[str, Any] | None) -> None:
         """Start the keeper of the lock, unless it runs."""
         for note in notes().glob(NOTE.format("*")):
-            if note.read_text().splitlines()[0] == mine["name"] and started(int(note.name.rpartition("-")[2])):
+            if note.read_text().splitlines()[0] == mine["name"] and started(
+                int(note.name.rpartition("-")[2])
+            ):
                 return
         pid = os.fork()
         if pid:
@@ -165,7 +178,11 @@ class ActionModule(ActionBase):
             os.killpg(0, signal.SIGKILL)
 
         os.setsid()
-        for number, handler in ((signal.SIGINT, signal.SIG_IGN), (signal.SIGTERM, end), (signal.SIGALRM, give_up)):
+        for number, handler in (
+            (signal.SIGINT, signal.SIG_IGN),
+            (signal.SIGTERM, end),
+            (signal.SIGALRM, give_up),
+        ):
             signal.signal(number, handler)
         Display().set_queue(None)  # the run may be gone before us
         renew = RENEW.format(run=shlex.quote(f'"{mine["run"]}"'), path=shlex.quote(path))

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ansible import constants as C
+from ansible import constants
 from ansible.plugins.callback import CallbackBase
 
 DOCUMENTATION = """
@@ -58,7 +58,10 @@ class CallbackModule(CallbackBase):
         """Wait for the keepers; only the run itself does, not a worker that it forked."""
         if os.getpid() != run:
             return
-        notes = {int(note.name.rpartition("-")[2]): note for note in Path(C.DEFAULT_LOCAL_TMP).glob("deploy-lock-*")}
+        notes = {
+            int(note.name.rpartition("-")[2]): note
+            for note in Path(constants.DEFAULT_LOCAL_TMP).glob("deploy-lock-*")
+        }
         hosts = {note.read_text().splitlines()[0] for note in notes.values()}
         for pid in filter(lives, notes):
             with contextlib.suppress(ProcessLookupError):

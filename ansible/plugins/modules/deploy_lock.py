@@ -1,4 +1,7 @@
-"""Module ``deploy_lock``: one deploy at a time on a host. The lock is a file that says who holds it; its time is the holder's last sign of life."""
+"""Module ``deploy_lock``: one deploy at a time on a host. The lock is a file that says who holds it.
+
+The file's time is the holder's last sign of life.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ options:
 RETURN = """
 holder: {description: Who holds it now, type: dict, returned: always}
 age: {description: Seconds since it was taken., type: float, returned: always}
-void: {description: "Why the run that holds it must be gone, as far as this host can tell; empty when it may live.", type: str, returned: always}
+void: {description: "Why the run that holds it must be gone, by what this host sees; empty when it may live.", type: str, returned: always}
 """
 SPEC = {
     "path": {"type": "path", "required": True},
@@ -36,7 +39,10 @@ SPEC = {
     "instead_of": {"type": "dict"},
 }
 LEASE = 180.0  # seconds without a sign of life after which a run is taken for gone; python_checks/marks.py has it, too
-ABOUT_HERE = ("since", "here")  # what the host adds to the holder: when it was taken, and in which life of the host
+ABOUT_HERE = (
+    "since",
+    "here",
+)  # what the host adds to the holder: when it was taken, and in which life of the host
 
 
 @contextmanager
@@ -116,7 +122,11 @@ def main() -> None:
             release(path, mine)
     there = path.exists()
     since = read(path).get("since") if there else None
-    age = time.time() - float(since if isinstance(since, (int, float)) else path.stat().st_mtime) if there else 0.0
+    age = (
+        time.time() - float(since if isinstance(since, (int, float)) else path.stat().st_mtime)
+        if there
+        else 0.0
+    )
     module.exit_json(changed=False, holder=holder(path), age=age, void=void(path) if there else "")
 
 

@@ -19,8 +19,9 @@ author: vllm-deploy
 short_description: Keep, activate and remove the releases of a service
 description: >-
   C(planned) only tells the id that a content has; C(present) keeps it, once C(verify) accepts the file; C(active) installs the file of a
-  release where the manager reads it and switches C(current), and from then on it is on trial; C(good) ends that: it is proven, and what is
-  older than the last C(keep) goes; C(left) notes that it was left for another one; C(absent) removes it, or, if it was proven once, leaves it.
+  release where the manager reads it and switches C(current), and from then on it is on trial; C(good) ends that: it is proven, and what
+  is older than the last C(keep) goes; C(left) notes that it was left for another one; C(absent) removes it, or, if it was proven once,
+  leaves it.
 options:
   root: {description: Directory of the releases., type: path, required: true}
   state: {description: What to do., type: str, required: true, choices: [planned, present, active, good, left, absent]}
@@ -41,7 +42,7 @@ exists: {description: Whether it is kept., type: bool, returned: always}
 current: {description: The release that was activated before this, type: str, returned: always}
 good: {description: "Proven releases, the last proven first.", type: list, returned: always}
 left: {description: "Those of them that were left for another one, and not proven since.", type: list, returned: always}
-candidates: {description: "Proven releases to go back to from the current one, the best first; none that was left.", type: list, returned: always}
+candidates: {description: "Proven releases to go back to from the current one, the best first.", type: list, returned: always}
 back: {description: "What is to serve again if this release fails; empty when nothing served before.", type: str, returned: always}
 unproven: {description: Whether the release that is activated was not proven since., type: bool, returned: always}
 running: {description: "The release that runs, empty when none does.", type: str, returned: always}
@@ -65,7 +66,10 @@ SPEC = {
     "keep": {"type": "int", "default": 3},
     "belongings": {"type": "list", "elements": "str", "default": []},
 }
-GOOD, LEFT = ".good", ".left"  # in the directory of a release; the time of the former is that of the last proof
+GOOD, LEFT = (
+    ".good",
+    ".left",
+)  # in the directory of a release; the time of the former is that of the last proof
 TRIAL = "trial"  # of the release that is activated: since when, and which proven one served before; gone when it is proven
 
 
@@ -116,10 +120,9 @@ class Releases:
     def back(self, release: str) -> str:
         """Return what is to serve again if a release fails; empty when nothing else served before."""
         good = self.good()
-        if release == self.current and release in good:
-            order = [self.served()]
-        else:
-            order = [self.served(), *self.candidates(), *good]  # those that were left as the last resort
+        nothing_new = release == self.current and release in good
+        # Those that were left are the last resort.
+        order = [self.served(), *([] if nothing_new else [*self.candidates(), *good])]
         return next((each for each in order if each not in ("", release)), "")
 
     def text(self, release: str) -> str:
@@ -232,7 +235,7 @@ def act(releases: Releases, given: dict[str, Any], release: str, dry: bool) -> d
         if not dry:
             releases.remove(release, Path(given["install"]))
         return {"changed": True}
-    if state in ("left", "absent") and proven and release not in releases.left():
+    if state in ("left", "absent") and proven and release not in (releases.current, *releases.left()):
         if not dry:
             (releases.root / release / LEFT).touch()
         return {"changed": True}
