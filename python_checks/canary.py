@@ -82,14 +82,18 @@ def judge(facts: Facts, memory: Memory, now: float, start_seconds: float) -> Ver
         if gave_up:
             words += "; the canary gave up on it before"
         verdict = Verdict(name, state, words, remedy, kept)
-    if facts.deploy and name not in ("maintenance", "deploying"):
-        reason = f"{verdict.reason}; left over from a deploy: {facts.deploy}"
-        remedy = "; ".join(
-            filter(None, (verdict.remedy, "end that deploy, or deploy with -e deploy_lock_break=true"))
+    loose = facts.traces.loose_ends if name != "maintenance" else []
+    for reason, remedy in loose:
+        verdict = verdict._replace(
+            state=worst([verdict.state, State.WARNING]),
+            reason=f"{verdict.reason}; {reason}",
+            remedy="; ".join(filter(None, (verdict.remedy, remedy))),
         )
-        verdict = verdict._replace(state=worst([verdict.state, State.WARNING]), reason=reason, remedy=remedy)
     # Strikes count, and a run that fails its unit gives the reason beside systemd's words.
-    news = name != memory.condition or name in ("hung", "dead") or verdict.state is State.CRITICAL
+    name += " with loose ends" if loose else ""
+    news = (
+        name != memory.condition or verdict.condition in ("hung", "dead") or verdict.state is State.CRITICAL
+    )
     return verdict._replace(memory=replace(verdict.memory, condition=name), repeated=not news)
 
 

@@ -11,6 +11,9 @@ WATCHERS = {  # by the label of their line
     "canary": ("the canary", "see what it said before: journalctl -u canary, or logs/canary.log"),
     "nightly": ("the deep probe", "run it by hand: bin/checks conformance @checks/vllm.args --format table"),
 }
+CUT_OFF = (
+    "a deploy was cut off before its probes: it was killed, its controller went off, or this host was booted"
+)
 OTHER_NAME = "who asks vLLM for a name that it does not serve gets 404"
 
 
@@ -23,6 +26,7 @@ def findings(signs: Signs) -> list[Finding]:
         *tools,
         *names,
         *firewall.judge(signs.services, signs.walls),
+        *of_deploys(signs),
         *of_watch(signs),
         *of_host(signs),
         *of_checks(signs, explained, bool(names)),
@@ -48,10 +52,18 @@ def of_name(signs: Signs) -> Iterator[Finding]:
             yield Finding(result.state, f"models: {result.reason}", evidence, OTHER_NAME, result.remedy)
 
 
+def of_deploys(signs: Signs) -> Iterator[Finding]:
+    """Judge what a deploy left that was cut off before its end."""
+    for symptom, remedy in signs.traces.loose_ends:
+        yield Finding(State.WARNING, symptom, "", CUT_OFF, remedy)
+
+
 def of_watch(signs: Signs) -> Iterator[Finding]:
     """Take over what the canary and the deep probe found."""
+    told = [symptom for symptom, _ in signs.traces.loose_ends]
     for line in signs.watch:
-        if line.state is not State.OK:
+        nothing_more = line.words.startswith("alive") and any(symptom in line.words for symptom in told)
+        if line.state is not State.OK and not nothing_more:
             who, remedy = WATCHERS[line.label]
             yield Finding(line.state, f"{who} says '{line.words}'", remedy=remedy)
 

@@ -3,12 +3,11 @@
 from typing import NamedTuple
 
 from python_checks.manager import Unit
+from python_checks.marks import Traces
 from python_checks.metrics import Counters, Queue
 from python_checks.result import CheckError, Fault, State
 from python_checks.strikes import Memory
 from python_checks.words import span
-
-STALE = 2 * 3600.0  # seconds; age of a deploy lock that its run must have left behind
 
 
 class Chat(NamedTuple):
@@ -39,7 +38,7 @@ class Facts(NamedTuple):
 
     Attributes:
         maintenance: Who, when and why; empty without.
-        deploy: Who holds the deploy lock, empty without; `deploy_age` in seconds.
+        traces: Of deploys: one that works now, or what one that was cut off left.
         unit: The service under its manager; its state is empty when that was not asked.
         chat: With the server.
         before, after: Looks at its engines around the chat.
@@ -47,18 +46,12 @@ class Facts(NamedTuple):
     """
 
     maintenance: str = ""
-    deploy: str = ""
-    deploy_age: float = 0.0
+    traces: Traces = Traces()
     unit: Unit = Unit("")
     chat: Chat = Chat()
     before: Look = Look()
     after: Look = Look()
     step: float | None = None
-
-    @property
-    def stale(self) -> bool:
-        """Tell whether the lock is left over; one from the future, too, for a clock that was wrong."""
-        return abs(self.deploy_age) > STALE
 
     @property
     def queue(self) -> Queue | None:
@@ -77,7 +70,7 @@ def condition(facts: Facts, memory: Memory, start_seconds: float) -> str:
     match unit.state, facts.chat.kind:
         case _ if facts.maintenance:
             return "maintenance"
-        case _ if facts.deploy and not facts.stale:
+        case _ if facts.traces.deployed:
             return "deploying"
         case "running", "answered":
             return "alive"
@@ -113,7 +106,7 @@ def describe(name: str, facts: Facts) -> str:
         case "maintenance":
             return facts.maintenance
         case "deploying":
-            return f"deploying: {facts.deploy}"
+            return f"deploying: {facts.traces.deploy.who}"
         case "alive":
             return f"alive: {chat.words}{queue}"
         case "busy":

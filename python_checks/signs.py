@@ -8,6 +8,7 @@ from python_checks.condition import Condition, condition
 from python_checks.firewall import Wall
 from python_checks.gpu_memory import Budget
 from python_checks.last_words import LastWords
+from python_checks.marks import Traces
 from python_checks.places import Place
 from python_checks.result import Fault, Line, Result
 from python_checks.services import Service
@@ -30,7 +31,7 @@ class Signs:
         command: The words vLLM runs with, or would be started with; `environment` that of its process.
         version: vLLM's; `model_type` its model's.
         budget: Memory of the GPUs, where a start ended over it.
-        clock: The host's; `watch` what the canary and the deep probe found last.
+        clock: The host's; `watch` what the canary and the deep probe found last; `traces` those of deploys.
         now: In seconds since the epoch.
     """
 
@@ -53,6 +54,7 @@ class Signs:
     budget: Budget | None = None
     clock: Clock = field(default_factory=Clock)
     watch: Sequence[Line] = ()
+    traces: Traces = field(default_factory=Traces)
 
     def condition(self, name: str) -> Condition:
         """Return how a service is."""

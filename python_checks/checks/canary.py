@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, what in (
         ("--state", "where strikes and restarts are kept"),
         ("--maintenance", "while it exists nothing is judged and nothing restarted"),
-        ("--lock", "the host's deploy lock; while it exists nothing is judged either"),
+        ("--lock", "the host's deploy lock; while its run lives nothing is judged either"),
     ):
         parser.add_argument(name, type=Path, required=True, metavar="FILE", help=what)
     parser.add_argument(
@@ -81,9 +81,9 @@ def observe(options: argparse.Namespace, manager: Manager, memory: Memory) -> Fa
     facts = Facts(maintenance=marks.maintenance(options.maintenance))
     if facts.maintenance:
         return facts
-    deploy, age = marks.deploy(options.lock)
-    facts = facts._replace(deploy=deploy, deploy_age=age)
-    if deploy and not facts.stale:
+    unproven = marks.unproven(options.releases) if options.releases else {}
+    facts = facts._replace(traces=marks.Traces(marks.deploy(options.lock), unproven))
+    if facts.traces.deployed:
         return facts
     facts = facts._replace(unit=manager.ask())
     if facts.unit.state != "running":

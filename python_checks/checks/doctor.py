@@ -46,6 +46,7 @@ def run(options: argparse.Namespace) -> Result:
         budget=engine_facts.budget(vllm, seen.logs.get("vllm")),
         clock=clock.read(),
         watch=seen.watch,
+        traces=seen.traces,
         now=time.time(),
     )
     return judge(signs, options.title, options.language)

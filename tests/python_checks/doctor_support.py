@@ -1,9 +1,12 @@
 """Signs of a host for the tests of the doctor: recorded facts of its manager, and all else well."""
 
+import json
+import os
+import time
 from pathlib import Path
 from typing import Any
 
-from python_checks import diagnosis, services, surroundings
+from python_checks import diagnosis, marks, services, surroundings
 from python_checks.finding import Finding
 from python_checks.last_words import LastWords
 from python_checks.result import Result, State
@@ -32,3 +35,26 @@ def signs(name: str = "supervisor_running", **changes: Any) -> Signs:
 def one(found: Signs) -> Finding:
     [finding] = diagnosis.findings(found)
     return finding
+
+
+def deployed(home: Path, age: float | None = None, tried: float | None = None, **lock: Any) -> marks.Traces:
+    """Return the traces of a host whose vLLM has release 1-b activated and 1-a proven.
+
+    Args:
+        home: Where they are kept.
+        age: Seconds since the deploy that holds the lock gave a sign of life; without one there is no lock.
+        tried: Seconds since 1-b was activated; without one no run noted it.
+        lock: What the lock says besides.
+    """
+    folder = home / "releases/vllm"
+    for release in ("1-a", "1-b"):
+        (folder / release).mkdir(parents=True)
+    (folder / "1-a/.good").touch()
+    (folder / "current").symlink_to("1-b")
+    if tried is not None:
+        (folder / "trial").write_text(json.dumps({"release": "1-b", "since": time.time() - tried}))
+    if age is not None:
+        since = {"user": "kim", "host": "desk", "since": time.time() - 600}
+        (home / "deploy.lock").write_text(json.dumps(since | lock))
+        os.utime(home / "deploy.lock", (time.time() - age,) * 2)
+    return marks.traces(home)

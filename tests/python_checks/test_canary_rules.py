@@ -8,6 +8,7 @@ import pytest
 from python_checks.canary import CEILING, GROWTH, RULES, SLACK, UNKNOWN, Verdict, judge, patience
 from python_checks.liveness import Chat, Facts, Look
 from python_checks.manager import Unit
+from python_checks.marks import Deploy, Traces
 from python_checks.metrics import Counters
 from python_checks.result import CheckError, State
 from python_checks.strikes import Memory
@@ -23,7 +24,13 @@ ONE, TWO, NONE, BLIND = Look(Counters(1, 1, 1)), Look(Counters(2, 1, 1)), Look()
 STILL, MOVES = (ONE, ONE), (ONE, TWO)
 KNOWN = Memory((7, 70), answered=True, measured=True, step=0.1)
 HUNG = Facts(unit=OLD, chat=LATE, before=ONE, after=ONE)
-LOCK = {"deploy": "kim deploys"}
+WORDS = {"backend": "1-abc was not proven"}
+DEPLOYS, GONE_RUN = Deploy("kim deploys"), Deploy("kim began it", gone=True)
+LOCK, LOST, UNPROVEN = (
+    {"traces": Traces(DEPLOYS)},
+    {"traces": Traces(GONE_RUN)},
+    {"traces": Traces(unproven=WORDS)},
+)
 
 
 def verdict(facts: Facts, memory: Memory = KNOWN, now: float = 1e6) -> Verdict:
@@ -91,11 +98,17 @@ def test_the_condition(
     assert not found.heal
     # Two things go before all else.
     assert verdict(facts._replace(maintenance="in maintenance", **LOCK), memory).condition == "maintenance"
-    assert verdict(facts._replace(**LOCK, deploy_age=7199.0), memory).condition == "deploying"
-    for age in (7201.0, -7201.0):
-        stale = verdict(facts._replace(**LOCK, deploy_age=age), memory)
-        assert stale.condition == condition and "left over from a deploy: kim deploys" in stale.reason
-        assert stale.state == max(found.state, State.WARNING)
+    deploying = verdict(facts._replace(traces=Traces(DEPLOYS, WORDS)), memory)
+    assert (deploying.condition, deploying.state) == ("deploying", State.OK)
+    for left, words in (
+        (LOST, "left over from a deploy: kim began it"),
+        (UNPROVEN, "release of backend 1-abc was not proven"),
+    ):
+        loose = verdict(facts._replace(**left), memory)
+        assert loose.condition == condition and words in loose.reason and "deploy again" in loose.remedy
+        assert loose.state == max(found.state, State.WARNING)
+    both = verdict(facts._replace(traces=Traces(GONE_RUN, WORDS)), memory)
+    assert "left over" in both.reason and "1-abc" in both.reason
 
 
 def test_states_are_as_told() -> None:
@@ -286,3 +299,15 @@ def test_what_was_measured_is_kept_and_told() -> None:
     assert found.reason.endswith("; a step may take 36 s here")
     refused = verdict(Facts(unit=OLD, chat=ANSWERED, step=0.0), replace(KNOWN, measured=False)).memory
     assert refused.measured and patience(refused) == UNKNOWN
+
+
+def test_a_journal_is_told_when_a_deploy_leaves_loose_ends_and_when_they_are_gone() -> None:
+    alive = Facts(unit=OLD, chat=ANSWERED)
+    loose = alive._replace(**UNPROVEN)
+    memory, repeated = replace(KNOWN, condition="alive"), []
+    for facts in (alive, loose, loose, alive):
+        found = verdict(facts, memory)
+        memory = found.memory
+        repeated.append((found.repeated, found.state))
+    warned = (True, State.WARNING)
+    assert repeated == [(True, State.OK), (False, State.WARNING), warned, (False, State.OK)]

@@ -210,16 +210,36 @@ def test_a_deploy_is_left_in_peace_but_not_for_ever(canary: Canary) -> None:
     code, result = canary.run()
     assert (code, result["evidence"]["condition"], figures(result)["strikes"]) == (0, "deploying", 0)
     assert "kim@desk deploys, for " in result["reason"]
-    for age in (-3, 3):
-        os.utime(canary.lock, (time.time() - age * 3600,) * 2)
+    for minutes in (-4, 4):
+        os.utime(canary.lock, (time.time() - minutes * 60,) * 2)
         code, result = canary.run()
         assert (code, result["evidence"]["condition"]) == (1, "hung")
-        assert "left over from a deploy: kim@desk" in result["reason"]
+        assert "left over from a deploy: kim@desk began it" in result["reason"]
     canary.mode("answer")
     code, result = canary.run()
-    assert (code, result["evidence"]["condition"]) == (1, "alive") and "deploy_lock_break=true" in result[
-        "remedy"
-    ]
+    assert (code, result["evidence"]["condition"]) == (1, "alive") and "deploy again" in result["remedy"]
+
+
+def test_a_release_that_no_probe_has_proven_is_told(canary: Canary) -> None:
+    folder = canary.directory / "releases/vllm"
+    for release in ("1-a", "1-b"):
+        (folder / release).mkdir(parents=True)
+    (folder / "current").symlink_to("1-b")
+    (folder / "1-a/.good").touch()
+    words = "release of vllm 1-b was not proven by any probe since"
+    code, result = canary.run("--releases", str(folder.parent))
+    assert code == 1 and result["evidence"]["condition"] == "alive" and words in result["reason"]
+    assert "rollback.yml" in result["remedy"]
+    (folder / "1-b/.good").touch()
+    assert canary.run("--releases", str(folder.parent))[0] == 0
+    (folder / "trial").write_text(json.dumps({"release": "1-b", "since": time.time() - 300}))
+    code, result = canary.run("--releases", str(folder.parent))
+    assert code == 1 and "1-b, activated 5 min ago, was not proven" in result["reason"]
+    (folder / "trial").write_text(json.dumps({"release": "1-a", "since": time.time() - 300}))
+    assert canary.run("--releases", str(folder.parent))[0] == 0, "of one that is not activated"
+    canary.lock.write_text(json.dumps({"user": "kim", "host": "desk"}))
+    (folder / "1-b/.good").unlink()
+    assert canary.run("--releases", str(folder.parent))[0] == 0, "its deploy has not come so far"
 
 
 def test_its_words_are_in_the_status_of_its_unit(canary: Canary, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from python_checks.http import Reply
 from python_checks.last_words import LastWords
 from python_checks.result import Fault, Line, Result, State
 from python_checks.services import Service
-from tests.python_checks.doctor_support import one, signs
+from tests.python_checks.doctor_support import deployed, one, signs
 from tests.python_checks.support import Probe, Recorded
 
 
@@ -266,3 +266,32 @@ def test_what_watches_is_heard() -> None:
     assert "journalctl -u canary" in found.remedy
     cut = Line("nightly", "no verdict: the last run was cut off", State.WARNING)
     assert "checks conformance" in one(signs(watch=[cut])).remedy
+
+
+@pytest.mark.parametrize(
+    ("age", "tried", "lock", "symptoms"),
+    [
+        (None, None, {}, ["release of vllm 1-b was not proven by any probe since"]),
+        (None, 300.0, {}, ["release of vllm 1-b, activated 5 min ago, was not proven by any probe since"]),
+        (
+            400.0,
+            300.0,
+            {},
+            ["left over from a deploy: kim@desk began it 10 min ago, no sign of life for 7 min", "1-b"],
+        ),
+        (5.0, 300.0, {"here": "x"}, ["began it 10 min ago, this host was booted since", "1-b"]),
+        (5.0, 300.0, {}, []),
+    ],
+)
+def test_what_a_deploy_left_that_was_cut_off(
+    tmp_path: Path, age: float | None, tried: float | None, lock: dict[str, str], symptoms: list[str]
+) -> None:
+    """While one works there is nothing to say, and what the canary says of it is not said twice."""
+    traces = deployed(tmp_path, age, tried, **lock)
+    words = "; ".join(["alive: answered in 0.2 s", *(symptom for symptom, _ in traces.loose_ends)])
+    watch = [Line("canary", f"{words}, just now", State.WARNING)] if symptoms else []
+    found = list(diagnosis.findings(signs(traces=traces, watch=watch)))
+    assert len(found) == len(symptoms)
+    for finding, symptom in zip(found, symptoms, strict=True):
+        assert symptom in finding.symptom and finding.state is State.WARNING
+        assert "was cut off before its probes" in finding.cause and "deploy again" in finding.remedy

@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
-from python_checks import services, surroundings
+from python_checks import marks, services, surroundings
 from python_checks.checks import status
 from python_checks.last_words import LastWords
 from python_checks.metrics import Queue
 from python_checks.result import Line, Result, State
 from python_checks.verdict import Verdict
 from python_checks.words import ago, count, span
+from tests.python_checks.doctor_support import deployed
 from tests.python_checks.support import Healthy, Probe, Server
 
 FACTS = Path(__file__).parent / "facts"
@@ -225,3 +226,28 @@ def test_times_in_words(seconds: float, words: str) -> None:
         "1 process",
         "2 processes",
     )
+
+
+def test_an_unproven_release_is_a_warning_but_not_while_it_is_deployed(tmp_path: Path) -> None:
+    result = status.judge(seen("supervisor_running", traces=deployed(tmp_path, tried=300)), "ml35")
+    line = screen(result)["proof"]
+    assert result.state is line.state is State.WARNING
+    assert line.words.startswith("1-b, activated 5 min ago, was not proven by any probe since: deploy again")
+
+
+def test_a_deploy_that_works_is_shown_and_one_that_was_cut_off_is_a_warning(tmp_path: Path) -> None:
+    works = status.judge(seen("supervisor_running", traces=deployed(tmp_path / "a", 5, 300)), "ml35")
+    assert works.state is State.OK and "kim@desk deploys, for 10 min" in screen(works)["deploy"].words
+    gone = status.judge(seen("supervisor_running", traces=deployed(tmp_path / "b", 400)), "ml35")
+    line = screen(gone)["deploy"]
+    assert gone.state is line.state is State.WARNING
+    assert "cut off: kim@desk began it 10 min ago" in line.words and "deploy again" in line.words
+
+
+def test_what_a_rollback_left_is_shown(tmp_path: Path) -> None:
+    deployed(tmp_path)
+    (tmp_path / "releases/vllm/1-b/.good").touch()
+    (tmp_path / "releases/vllm/1-a/.left").touch()
+    result = status.judge(seen("supervisor_running", traces=marks.traces(tmp_path)), "ml35")
+    assert result.state is State.OK
+    assert screen(result)["left"].words == "1-a: only -e release=ID goes back there"

@@ -65,7 +65,7 @@ STAYS = tuple(
         r"\b(?:sudo|systemctl|journalctl|tail|kill|ps|ss|curl|chmod|iostat|df|ls|du|nvidia-smi|vllm serve|lspci"
         r"|dmesg|bin/checks|ansible-playbook|ufw status|nft list ruleset|timedatectl)\b[\0\x20-\x3a\x3c-\x7e]*",  # commands, up to ";"
         r"\b(?:chat completion|tensor parallel|persistence mode|compute capability|latent attention|no such host|assistantcommentary)\b",
-        r"\S*[-/_.=<|+]\S*",  # flags, paths, identifiers, addresses, tokens of a model
+        r"\S*[-/_.=<|+@]\S*",  # flags, paths, identifiers, addresses, tokens of a model
         r"\b\w*[A-Z0-9]\w*\b",  # names and numbers
         r"\b(?:vllm|backend|canary|port|gpu|health|models|completion|chat|guard|wait|supervisord|chrony|openai|opneai|hermes)\b",
         r"\b(?:config|content|arguments|function|null|id|eos|strict|true|required|parameter|location|other|mamba)\b",
@@ -76,6 +76,7 @@ STAYS = tuple(
 UNSHOWN = (
     *("answered with", "no tool reported", "weight file", "then answered", "is free", "by our own server"),
     *("nothing to check", "not run, health failed", "not deployed on this host", "the last run of"),
+    *("in maintenance", "does not tell who, when", " deploys, for "),  # by the canary, whose words are quoted
     *("not a version like", "not a number of GiB", "import os, sysconfig", "layer_types for", "it hangs"),
 )
 

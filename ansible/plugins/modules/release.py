@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +19,13 @@ author: vllm-deploy
 short_description: Keep, activate and remove the releases of a service
 description: >-
   C(planned) only tells the id that a content has; C(present) keeps it, once C(verify) accepts the file; C(active) installs the file of a
-  release where the manager reads it and switches C(current); C(good) marks it as proven and removes what is older than the last C(keep);
-  C(absent) removes it, unless it was proven once.
+  release where the manager reads it and switches C(current), and from then on it is on trial; C(good) ends that: it is proven, and what
+  is older than the last C(keep) goes; C(left) notes that it was left for another one; C(absent) removes it, or, if it was proven once,
+  leaves it.
 options:
   root: {description: Directory of the releases., type: path, required: true}
-  state: {description: What to do., type: str, required: true, choices: [planned, present, active, good, absent]}
-  id: {description: "The release, for active, good and absent.", type: str}
+  state: {description: What to do., type: str, required: true, choices: [planned, present, active, good, left, absent]}
+  id: {description: "The release, for active, good, left and absent.", type: str}
   file: {description: Name of the file., type: str, required: true}
   content: {description: "The file; C(@RELEASE@) in it becomes the id.", type: str}
   version: {description: First part of the id., type: str}
@@ -38,6 +41,10 @@ id: {description: The release., type: str, returned: always}
 exists: {description: Whether it is kept., type: bool, returned: always}
 current: {description: The release that was activated before this, type: str, returned: always}
 good: {description: "Proven releases, the last proven first.", type: list, returned: always}
+left: {description: "Those of them that were left for another one, and not proven since.", type: list, returned: always}
+candidates: {description: "Proven releases to go back to from the current one, the best first.", type: list, returned: always}
+back: {description: "What is to serve again if this release fails; empty when nothing served before.", type: str, returned: always}
+unproven: {description: Whether the release that is activated was not proven since., type: bool, returned: always}
 running: {description: "The release that runs, empty when none does.", type: str, returned: always}
 removed: {description: Paths that were removed., type: list, returned: good}
 """
@@ -46,7 +53,7 @@ SPEC = {
     "state": {
         "type": "str",
         "required": True,
-        "choices": ["planned", "present", "active", "good", "absent"],
+        "choices": ["planned", "present", "active", "good", "left", "absent"],
     },
     "id": {"type": "str"},
     "file": {"type": "str", "required": True},
@@ -59,7 +66,11 @@ SPEC = {
     "keep": {"type": "int", "default": 3},
     "belongings": {"type": "list", "elements": "str", "default": []},
 }
-GOOD = ".good"  # its time is that of the last proof
+GOOD, LEFT = (
+    ".good",
+    ".left",
+)  # in the directory of a release; the time of the former is that of the last proof
+TRIAL = "trial"  # of the release that is activated: since when, and which proven one served before; gone when it is proven
 
 
 class Releases:
@@ -79,6 +90,40 @@ class Releases:
         """Return the proven releases, the last proven first."""
         marks = sorted(self.root.glob(f"*/{GOOD}"), key=lambda mark: mark.stat().st_mtime_ns, reverse=True)
         return [mark.parent.name for mark in marks if not mark.parent.is_symlink()]
+
+    def left(self) -> list[str]:
+        """Return the proven releases that were left for another one."""
+        return [release for release in self.good() if (self.root / release / LEFT).exists()]
+
+    def trial(self) -> dict[str, Any]:
+        """Return the trial of the current release, empty when it was proven since it was activated."""
+        try:
+            found = json.loads((self.root / TRIAL).read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            return {}
+        return found if isinstance(found, dict) and found.get("release") == self.current else {}
+
+    def unproven(self) -> bool:
+        """Tell whether the current release was not proven since it was activated."""
+        return bool(self.current) and (bool(self.trial()) or self.current not in self.good())
+
+    def served(self) -> str:
+        """Return the proven release that serves, or that served before the trial of the current one."""
+        before = self.trial().get("before", "") if self.trial() else self.current
+        return before if before in self.good() else ""
+
+    def candidates(self) -> list[str]:
+        """Return the proven releases to go back to from the current one, the best first; none that was left."""
+        order = [self.served(), *(release for release in self.good() if release not in self.left())]
+        return [release for release in dict.fromkeys(order) if release not in ("", self.current)]
+
+    def back(self, release: str) -> str:
+        """Return what is to serve again if a release fails; empty when nothing else served before."""
+        good = self.good()
+        nothing_new = release == self.current and release in good
+        # Those that were left are the last resort.
+        order = [self.served(), *([] if nothing_new else [*self.candidates(), *good])]
+        return next((each for each in order if each not in ("", release)), "")
 
     def text(self, release: str) -> str:
         """Return the file of a release, empty when there is none."""
@@ -101,32 +146,46 @@ class Releases:
                 raise ValueError("\n".join(lines) or reply.stderr)
         unfinished.rename(self.root / release)
 
-    def activate(self, release: str, install: Path) -> bool:
-        """Install the file of a release and switch ``current`` to it; tell whether anything changed."""
-        changed = False
-        content = self.text(release)
-        if not install.exists() or install.read_text(encoding="utf-8") != content:
-            write(install, content, self.mode)
-            changed = True
-        if self.current != release:
-            unfinished = self.root / ".current"
-            unfinished.unlink(missing_ok=True)
-            unfinished.symlink_to(release)
-            unfinished.replace(self.root / "current")
-            changed = True
-        return changed
+    def try_out(self, release: str) -> None:
+        """Note that a release is on trial from now on, and what served before."""
+        trial = {"release": release, "before": self.served(), "since": time.time()}
+        write(self.root / TRIAL, json.dumps(trial), 0o644)  # who watches it reads it
+
+    def prove(self, release: str) -> None:
+        """Note that a release is proven, now; the clock may have been set back since the last one was."""
+        times = [mark.stat().st_mtime_ns for mark in self.root.glob(f"*/{GOOD}")]
+        now = max([time.time_ns(), *(each + 1 for each in times)])
+        mark = self.root / release / GOOD
+        mark.touch()
+        os.utime(mark, ns=(now, now))
+        (self.root / release / LEFT).unlink(missing_ok=True)
+        (self.root / TRIAL).unlink(missing_ok=True)
+
+    def differs(self, release: str, install: Path) -> bool:
+        """Tell whether the file of a release is not the one that is installed, or the release not the current one."""
+        installed = install.read_text(encoding="utf-8") if install.exists() else None
+        return installed != self.text(release) or self.current != release
+
+    def activate(self, release: str, install: Path) -> None:
+        """Install the file of a release and switch ``current`` to it."""
+        write(install, self.text(release), self.mode)
+        unfinished = self.root / ".current"
+        unfinished.unlink(missing_ok=True)
+        unfinished.symlink_to(release)
+        unfinished.replace(self.root / "current")
 
     def remove(self, release: str, install: Path) -> None:
         """Remove a release, and its installed file where it is the current one."""
         if self.current == release:
             install.unlink(missing_ok=True)
             (self.root / "current").unlink()
+            (self.root / TRIAL).unlink(missing_ok=True)
         shutil.rmtree(self.root / release)
 
     def superfluous(self, keep: int, belongings: list[str]) -> list[Path]:
         """Return releases that were followed by ``keep`` proven ones, and what none of those that stay names."""
         stay = {self.current, *self.good()[:keep]}
-        releases = [path for path in self.root.glob("*") if not path.is_symlink()]
+        releases = [path for path in self.root.glob("*") if path.is_dir() and not path.is_symlink()]
         texts = [self.text(release) for release in stay]
         return [path for path in releases if path.name not in stay] + [
             path
@@ -154,24 +213,31 @@ def act(releases: Releases, given: dict[str, Any], release: str, dry: bool) -> d
         return {"changed": True}
     if state == "active":
         stale = given["running"] is not None and running(given["running"]) != release
-        if dry:
-            return {"changed": stale or releases.current != release}
-        return {"changed": releases.activate(release, Path(given["install"])) or stale}
+        differs = releases.differs(release, Path(given["install"]))
+        if (stale or differs) and not dry:
+            releases.try_out(release)
+            if differs:
+                releases.activate(release, Path(given["install"]))
+        return {"changed": stale or differs}
     if state == "good":
-        new = release not in releases.good()
+        news = release not in releases.good() or release in releases.left() or releases.unproven()
         removed = releases.superfluous(given["keep"], given["belongings"])
         if not dry:
-            if new:
-                (releases.root / release / GOOD).touch()
-                removed = releases.superfluous(given["keep"], given["belongings"])
+            releases.prove(release)
+            removed = releases.superfluous(given["keep"], given["belongings"])
             for path in removed:
                 shutil.rmtree(path)
                 for beside in (".lock", ".complete"):  # what it was installed from, and that it was
                     Path(f"{path}{beside}").unlink(missing_ok=True)
-        return {"changed": new or bool(removed), "removed": [str(path) for path in removed]}
-    if state == "absent" and exists and release not in releases.good():
+        return {"changed": news or bool(removed), "removed": [str(path) for path in removed]}
+    proven = release in releases.good()
+    if state == "absent" and exists and not proven:
         if not dry:
             releases.remove(release, Path(given["install"]))
+        return {"changed": True}
+    if state in ("left", "absent") and proven and release not in (releases.current, *releases.left()):
+        if not dry:
+            (releases.root / release / LEFT).touch()
         return {"changed": True}
     return {"changed": False}
 
@@ -191,7 +257,8 @@ def main() -> None:
     if given["content"] is not None:
         content = f"{given['file']}\n{given['content']}".encode()
         release = f"{given['version']}-{hashlib.sha256(content).hexdigest()[:12]}"
-    before = {"id": release, "current": releases.current, "good": releases.good()}
+    before = {"id": release, "current": releases.current, "good": releases.good(), "left": releases.left()}
+    before |= {"candidates": releases.candidates(), "back": releases.back(release)}
     before |= {"exists": (releases.root / release).is_dir(), "running": running(given["running"])}
     diff = {"before": releases.text(releases.current), "before_header": releases.current}
     try:
@@ -201,7 +268,7 @@ def main() -> None:
     if given["content"] is not None:
         wanted = given["content"].replace("@RELEASE@", release)
         result["diff"] = diff | {"after": wanted, "after_header": release}
-    module.exit_json(**before, **result)
+    module.exit_json(**before, **result, unproven=releases.unproven())
 
 
 if __name__ == "__main__":
