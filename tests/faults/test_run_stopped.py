@@ -65,7 +65,7 @@ def test_stopped_during_a_streamed_answer(host: Host, left: Left, report: Report
 
 @pytest.fixture(scope="module")
 def stopped(deployed: Host) -> Iterator[Host]:
-    """The host with vLLM stopped by its operator, under traffic: one stop for two cases, for a start takes a minute."""
+    """The host with vLLM stopped by its operator, under traffic: one stop for three cases, for a start takes a minute."""
     serve(deployed)
     with deployed.client() as client:
         deployed.until(lambda: client.answers, 30, "the client is answered before the stop")
@@ -94,6 +94,35 @@ def test_stopped_stays_stopped(stopped: Host, report: Report) -> None:
     with pytest.raises(requests.ConnectionError):
         stopped.chat()
     report(client="no connection", again=None, left="nothing")
+
+
+def test_model_directory_gone(stopped: Host, report: Report) -> None:
+    """The model's directory is gone when vLLM is to start: six starts fail, then systemd leaves it failed, and the cause is to be seen."""
+    host = stopped
+    model = host.told("sed -n '/^--model-directory/{n;p}' /opt/vllm/checks/vllm.args")
+    host.told(f"mv {model} {model}.away; systemctl reset-failed vllm")
+    try:
+        started, since = time.monotonic(), host.told("date +%s")
+        assert host.ssh("systemctl restart vllm", seconds=START).returncode != 0
+        host.until(
+            lambda: host.show("vllm", "ActiveState") == "failed", 6 * START, "vLLM has failed for good"
+        )
+        passed = time.monotonic() - started
+        starts = f"journalctl --unit vllm --since @{since} --grep '^Starting ' --output cat"
+        assert len(host.told(starts).splitlines()) == 6
+        assert f"{model} is no directory" in host.show("vllm", "StatusText")
+        assert f"{model} is no directory" in host.log()
+        reply = host.ask("Hello", "broken")
+        assert (reply.status_code, "Retry-After" in reply.headers) == (503, True)
+        assert host.processes() == {} and strays(host) == []
+        assert host.told("ls -A /dev/shm") == ""
+    finally:
+        host.told(f"mv {model}.away {model}; systemctl reset-failed vllm")  # the next case starts it
+    report(
+        client=f"no connection, the backend 503; failed for good after {passed:.0f} s",
+        again=None,
+        left="the unit stays failed, with the cause",
+    )
 
 
 def test_vllm_away(stopped: Host, report: Report) -> None:

@@ -22,7 +22,7 @@ DIRECTORY = Path(
 ).resolve()
 # The name of the bridge has 15 characters at most. From the directory alone, so that what a run left is found without its files.
 RUN = f"vd-{hashlib.sha256(bytes(DIRECTORY)).hexdigest()[:10]}"
-START_SECONDS = 90
+START_SECONDS = 300
 STOP_SECONDS = 20
 SSH = (
     f"-F none -o UserKnownHostsFile={DIRECTORY}/known_hosts -o GlobalKnownHostsFile=none"
