@@ -156,8 +156,8 @@ def test_what_is_kept_is_kept_once_and_told_by_an_id_that_only_the_host_can_reck
 
 def test_the_credential_of_a_job_is_empty_where_there_is_no_key(host: Host) -> None:
     """A release without a key needs none, and its canary must run all the same."""
-    for path, wanted in (("/opt/x/key", "geheim-8."), ("/opt/x/nowhere/key", " .")):
-        host.run("install -m 600 /dev/null /opt/x/key; printf geheim-8 >/opt/x/key")
+    for path, wanted in (("/root/key", "geheim-8."), ("/root/nowhere/key", " .")):
+        host.run("install -m 600 /dev/null /root/key; printf geheim-8 >/root/key")
         host.run(f"printf %s {shlex.quote(JOB.format(path=path))} >/etc/systemd/system/job.service")
         assert host.run("systemd-analyze verify --man=no /etc/systemd/system/job.service 2>&1") == ""
         host.run("systemctl daemon-reload; systemctl start job")
