@@ -5,7 +5,10 @@ from __future__ import annotations
 import importlib.util
 from types import ModuleType
 
+import ansible.module_utils
 from playbooks import REPOSITORY
+
+ansible.module_utils.__path__.append(str(REPOSITORY / "ansible/plugins/module_utils"))
 
 
 def load(name: str) -> ModuleType:

@@ -24,6 +24,7 @@ from ansible.plugins.action import ActionBase
 SPEC = {
     "argv": {"type": "list", "elements": "str", "required": True},
     "chdir": {"type": "str"},
+    "stdin": {"type": "str"},
     "label": {"type": "str", "required": True},
     "title": {"type": "str", "required": True},
 }
@@ -31,9 +32,9 @@ EVERY = 2.0  # seconds
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 # The command has a session of its own, so that all that it starts ends with it, by SIGKILL after five seconds.
 WATCH = """
-log=$1; shift
+log=$1; exec 3<"$2"; shift 2
 mkdir -p "${log%/*}"; touch "$log" "$log.alive"
-setsid "$@" 2>"$log" & command=$! left=50
+setsid "$@" 2>"$log" <&3 3<&- & command=$! left=50
 trap 'rm -f "$log.alive"' HUP INT TERM
 trap '' PIPE  # who reads its output may be gone first
 while kill -0 $command 2>/dev/null; do
@@ -87,7 +88,7 @@ class Follower(threading.Thread):
 
 
 class ActionModule(ActionBase):
-    """Run ``argv``; its standard output is the result, its standard error the progress."""
+    """Run ``argv`` with ``stdin``; its standard output is the result, its standard error the progress."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run the command, follow it, and return what the command module returned."""
@@ -97,9 +98,11 @@ class ActionModule(ActionBase):
             return {"skipped": True, "msg": "a long command is not run in check mode", "cmd": args["argv"]}
         folder = self._remote_expand_user(self.get_shell_option("remote_tmp"))
         path = f"{folder}/progress-{uuid.uuid4().hex}"
+        source = "/dev/null" if args["stdin"] is None else "/dev/stdin"
         command = {
-            "argv": ["sh", "-c", WATCH, "sh", path, *args["argv"]],
+            "argv": ["sh", "-c", WATCH, "sh", path, source, *args["argv"]],
             "chdir": args["chdir"],
+            "stdin": args["stdin"],
         }
         Display().display(f"  {args['label']}: {args['title']}")
         follower = Follower(self, path, args["label"])

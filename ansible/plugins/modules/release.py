@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.secret_sets import Sets
 
 DOCUMENTATION = """
 module: release
@@ -33,6 +34,7 @@ options:
   install: {description: Where the manager reads the file., type: path}
   mode: {description: Mode of the files., type: str, default: "0644"}
   running: {description: A file with the id of the release that runs., type: path}
+  secrets: {description: "The sets of secrets that the files name; active switches, good and absent remove others.", type: path}
   keep: {description: How many proven releases stay., type: int, default: 3}
   belongings: {description: Patterns of directories that go unless a release that stays names them., type: list, elements: str, default: []}
 """
@@ -46,6 +48,7 @@ candidates: {description: "Proven releases to go back to from the current one, t
 back: {description: "What is to serve again if this release fails; empty when nothing served before.", type: str, returned: always}
 unproven: {description: Whether the release that is activated was not proven since., type: bool, returned: always}
 running: {description: "The release that runs, empty when none does.", type: str, returned: always}
+lacks: {description: "Proven release -> variables of its secrets that the host has no more; none without.", type: dict, returned: always}
 removed: {description: Paths that were removed., type: list, returned: good}
 """
 SPEC = {
@@ -63,6 +66,7 @@ SPEC = {
     "install": {"type": "path"},
     "mode": {"type": "str", "default": "0644"},
     "running": {"type": "path"},
+    "secrets": {"type": "path"},
     "keep": {"type": "int", "default": 3},
     "belongings": {"type": "list", "elements": "str", "default": []},
 }
@@ -242,6 +246,18 @@ def act(releases: Releases, given: dict[str, Any], release: str, dry: bool) -> d
     return {"changed": False}
 
 
+def act_with_secrets(
+    releases: Releases, secrets: Sets, given: dict[str, Any], release: str, dry: bool
+) -> dict[str, Any]:
+    """Do the same, and have the release that is activated get its secrets, and what is proven leave no others."""
+    # First, so that at no time a release that needs secrets is installed and has none.
+    moved = given["state"] == "active" and secrets.follow(releases.text(release), dry)
+    result = act(releases, given, release, dry)
+    if given["state"] in ("good", "absent"):
+        moved = secrets.prune(releases.text(releases.current), dry)
+    return result | {"changed": result["changed"] or moved}
+
+
 def running(path: str | None) -> str:
     """Return the release that runs."""
     file = Path(path or os.devnull)
@@ -260,9 +276,12 @@ def main() -> None:
     before = {"id": release, "current": releases.current, "good": releases.good(), "left": releases.left()}
     before |= {"candidates": releases.candidates(), "back": releases.back(release)}
     before |= {"exists": (releases.root / release).is_dir(), "running": running(given["running"])}
+    secrets = Sets(Path(given["secrets"] or os.devnull))
+    lacking = {each: secrets.lacking(releases.text(each)) for each in before["good"]}
+    before["lacks"] = {each: names for each, names in lacking.items() if names}
     diff = {"before": releases.text(releases.current), "before_header": releases.current}
     try:
-        result = act(releases, given, release, module.check_mode)
+        result = act_with_secrets(releases, secrets, given, release, module.check_mode)
     except ValueError as error:
         module.fail_json(msg=f"{given['file']} is not accepted by {given['verify'][0]}: {error}", **before)
     if given["content"] is not None:

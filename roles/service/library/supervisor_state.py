@@ -79,6 +79,8 @@ def program(path: Path, name: str) -> tuple[list[str], str]:
         return [], ""
     section = parser[f"program:{name}"]
     words = shlex.split(section.get("command", "").replace("%%", "%"))
+    if words and words[0].endswith("/with-secrets"):  # it becomes the command that is behind its files
+        words = words[words.index("--") + 1 :]
     return words, section.get("stdout_logfile", "").replace("%%", "%")
 
 
