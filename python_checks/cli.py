@@ -10,7 +10,7 @@ from types import ModuleType
 from python_checks import keys, report, textfile, verdict
 from python_checks.hidden import without
 from python_checks.options import Parser
-from python_checks.result import CheckError, Result, State, worst
+from python_checks.result import CheckError, Result, State, one_line, worst
 from python_checks.timed import timed
 
 # Name -> module in python_checks.checks, of which only the chosen one is loaded: a probe may run every minute.
@@ -92,10 +92,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("python_checks UNKNOWN: interrupted")
     except CheckError as error:  # the verdict is printed, and monitoring does not get it
-        print(f"python_checks UNKNOWN: {error}\nremedy: {error.fault.remedy}", file=sys.stderr)
+        words, remedy = one_line(str(error)), one_line(error.fault.remedy)
+        print(f"python_checks UNKNOWN: {words}\nremedy: {remedy}", file=sys.stderr)
     except Exception as error:  # a library that is missing, or an output that broke: no verdict, so never 0
-        words = f"python_checks UNKNOWN: unforeseen {type(error).__name__}: {error}"
-        print(without(words), file=sys.stderr)
+        words = one_line(f"unforeseen {type(error).__name__}: {error}")
+        print(without(f"python_checks UNKNOWN: {words}"), file=sys.stderr)
     return int(State.UNKNOWN)
 
 

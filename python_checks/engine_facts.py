@@ -9,7 +9,6 @@ from python_checks import engines, examine, gpu_fit, gpu_health, nvidia_xml, out
 from python_checks.checks import gpu
 from python_checks.gpu_memory import Budget
 from python_checks.http import fetch
-from python_checks.last_words import LastWords
 from python_checks.result import CheckError
 from python_checks.services import Service
 
@@ -45,9 +44,9 @@ def model_type(vllm: Service) -> str:
         return ""
 
 
-def budget(vllm: Service, log: LastWords | None) -> Budget | None:
+def budget(vllm: Service, *causes: str) -> Budget | None:
     """Return the memory of the smallest GPU as the gpu check reckons it, where vLLM ended over memory; else None."""
-    over = log and (out_of_memory.is_it(log.cause) or out_of_memory.is_it(log.before))
+    over = any(map(out_of_memory.is_it, causes))
     if not over or not vllm.model or not shutil.which("nvidia-smi"):
         return None
     parser = examine.Options(prog="gpu")

@@ -1,6 +1,7 @@
 """What the doctor looks at beside what the status shows: every check that can be run, the compiler, engines of others, addresses."""
 
 import argparse
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from copy import copy
@@ -100,6 +101,19 @@ def missing_compiler(vllm: Service) -> list[str]:
             found = ""
         lacks += ["the headers of its Python (python3-dev)"] if found == "False" else []
     return lacks
+
+
+def program(service: Service) -> str:
+    """Return what is wrong with the file that a service is started by, an empty string when nothing is."""
+    path = Path("".join(service.command[:1]))
+    try:
+        if not path.is_absolute() or (path.is_file() and os.access(path, os.X_OK)):
+            return ""
+        if path.is_symlink() and not path.exists():
+            return f"its program {path} leads to {path.readlink()}, which is not there"
+        return f"its program {path} cannot be run" if path.exists() else f"its program {path} is not there"
+    except OSError:  # a directory that is closed to us says nothing
+        return ""
 
 
 def strangers(services: Mapping[str, Service]) -> list[Fault]:

@@ -7,18 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from python_checks import causes, phases, proc
+from python_checks import causes, phases, proc, remedies
+from python_checks.log_lines import clean
 from python_checks.logtail import LogTail
 from python_checks.result import shorten
 from python_checks.services import Service
 
 SIZE = 256 * 2**10  # bytes of the end that are looked through
 FALLBACK = 50  # lines, where no line names a process
-_SERVER = re.compile(r"\(APIServer pid=(\d+)\)")
 # What the checks around a start wrote there; they looked closer than anybody can afterwards.
 _VERDICT = re.compile(r"^(?:guard|wait) (?:CRITICAL|UNKNOWN): (.*?)(?: \| time=[\d.]+s)?$")
 # What a library says at every end of vLLM on a CPU.
 _NOISE = re.compile(r"nanobind: | - (?:leaked|\.\.\.) |See https://nanobind")
+_ENDED = re.compile(r"process \d+ ended ")
 _REMEDY = re.compile(r"^remedy: (.*)$")
 # A bar of tqdm: how many of all, the time so far, the time that it expects to take.
 _BAR = re.compile(r"[Ll]oading [^|]*\| *(\d+)/(\d+) \[([\d:]+)<([\d:?]+)")
@@ -39,6 +40,8 @@ class Bar:
 class LastWords:
     """A phase of a start, why it ended, the remedy, the last line.
 
+    `text`: the lines of that cause, which a remedy is looked for in, empty where it is a verdict of a check with its own;
+    `followed`: what came of it;
     `before`: why the process before this one ended; `alike`: how many starts in a row, the last one included, ended
     with the same cause; `bar`: of the weights while they are loaded; `written`: when the log was last written to, in
     seconds since the epoch.
@@ -48,6 +51,8 @@ class LastWords:
     cause: str = ""
     remedy: str = ""
     last: str = ""
+    text: str = ""
+    followed: str = ""
     before: str = ""
     alike: int = 0
     bar: Bar | None = None
@@ -59,7 +64,9 @@ def read(service: Service) -> LastWords:
     if not service.log:
         return LastWords()
     end = _end(Path(service.log))
-    pid = service.pid or next((int(found) for line in reversed(end) for found in _SERVER.findall(line)), 0)
+    pid = service.pid or next(
+        (int(found) for line in reversed(end) for found in causes.SERVER.findall(line)), 0
+    )
     opened = [place for place, line in enumerate(end) if causes.GUARD.match(line)][-1:]
     lines, before = end[-FALLBACK:], ""
     if service.name == "vllm" and pid:
@@ -79,30 +86,34 @@ def read(service: Service) -> LastWords:
 
 def judge(lines: list[str], last: str) -> LastWords:
     """Take the phase, the cause and its remedy from lines."""
-    phase = next((found for line in reversed(lines) if (found := phases.phase(line))), "")
-    cause, remedy = causes.cause(lines), ""
+    lines = [clean(line) for line in lines]
+    phase = next((opened for line in reversed(lines) if (opened := phases.phase(line))), "")
+    found = causes.find(lines)
+    words, text = found.words, found.text
+    remedy = remedies.remedy(text) if text else ""
     for line, following in zip(lines, [*lines[1:], ""], strict=False):
-        if verdict := _VERDICT.match(line):
+        verdict = _VERDICT.match(line)
+        # What the waiter says of an end it has from the same lines.
+        if verdict and not (text and _ENDED.match(verdict[1])):
             advice = _REMEDY.match(following)
-            cause, remedy = verdict[1], advice[1] if advice else ""
-    remedy = remedy or (causes.remedy(cause) if cause else "")
+            words, text = verdict[1], ""
+            remedy = advice[1] if advice else remedies.remedy(words)
     bars = [match for line in lines if (match := _BAR.search(line))] if phase.startswith("loading") else []
     bar = Bar(int(bars[-1][1]), int(bars[-1][2]), bars[-1][3], bars[-1][4]) if bars else None
-    return LastWords(phase, shorten(cause, 300), shorten(remedy, 300), shorten(last, 300), bar=bar)
+    return LastWords(
+        phase,
+        shorten(words, 300),
+        shorten(remedy, 500),
+        shorten(clean(last), 300),
+        text,
+        found.followed if text else "",
+        bar=bar,
+    )
 
 
 def alike(lines: Sequence[str]) -> int:
     """Return how many starts at the end of a log have the last one's cause; numbers in it do not count."""
-    starts: list[list[str]] = [[]]
-    pid = ""
-    for line in lines:
-        server = _SERVER.search(line)
-        if causes.GUARD.match(line) or (server and pid and server[1] != pid):
-            starts.append([])
-            pid = ""
-        pid = server[1] if server else pid
-        starts[-1].append(line)
-    found = [_NUMBER.sub("#", judge(start, "").cause) for start in starts]
+    found = [_NUMBER.sub("#", judge(start, "").cause) for start in causes.starts(lines)]
     while found and not found[-1]:  # a start that is under way
         found.pop()
     return next((number for number, cause in enumerate(reversed(found)) if cause != found[-1]), len(found))
@@ -114,5 +125,5 @@ def _end(path: Path) -> list[str]:
         size = os.fstat(file.fileno()).st_size
         file.seek(max(0, size - SIZE))
         text = file.read().decode("utf-8", "replace")
-        return [line for line in re.split(r"[\r\n]+", text) if line]
+        return [clean(line) for line in re.split(r"[\r\n]+", text) if line]
     return []

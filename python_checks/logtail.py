@@ -8,6 +8,7 @@ from collections import deque
 from pathlib import Path
 
 from python_checks.causes import GUARD
+from python_checks.log_lines import clean
 
 BACKLOG = 4 * 2**20  # bytes of an old log that are looked through for lines of a process that runs already
 KEPT = 2000  # lines; the usage text of vLLM alone has 300
@@ -30,7 +31,7 @@ class LogTail:
     def __init__(self, path: Path, pid: int | None, started: float | None) -> None:
         """Look through the end of what the log holds already; see the class for the arguments."""
         self.path, self.started = path, started
-        self.own = re.compile(rf"\([\w-]+ pid={pid}\) ") if pid else None
+        self.own = re.compile(rf"(?:\(.*? pid=\d+\) ?)*?\([^()]*? pid={pid}\)") if pid else None
         self.found = False  # the process's part has begun
         self.over = False  # and ended
         self.lines: deque[str] = deque(maxlen=KEPT)
@@ -48,7 +49,7 @@ class LogTail:
 
     def last_words(self) -> list[str]:
         """Return the lines to look through for a cause: the process's, else what is new, else the old end."""
-        return list(self.lines) or self.old[-50:]
+        return list(self.lines) or self.old[-KEPT:]
 
     def _take(self, lines: list[str], backlog: bool) -> list[str]:
         taken = []
@@ -92,4 +93,4 @@ class LogTail:
             return []
         self.offset += len(data)
         *whole, self.rest = re.split(rb"[\r\n]+", self.rest + data)
-        return [line.decode("utf-8", "replace") for line in whole if line]
+        return [clean(line.decode("utf-8", "replace")) for line in whole if line]

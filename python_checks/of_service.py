@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from python_checks import causes, out_of_memory, slow_start, stuck
+from python_checks import manager_words, out_of_memory, remedies, slow_start, stuck
 from python_checks.finding import Finding
+from python_checks.last_words import LastWords
 from python_checks.result import State
 from python_checks.services import WILDCARDS, Service
 from python_checks.signs import Signs
@@ -25,21 +26,18 @@ def judge(name: str, signs: Signs) -> Iterator[Finding]:
     last = f"{service.log} ends: {log.last}" if log.last and log.last not in log.cause else service.log
     # Under a start, and at an end, a disk keeps a process in the kernel.
     held = [each for each in signs.stuck.get(name, ()) if each.state != "D" or not how.loads]
-    why = log.cause or f"the log does not say why; the manager: {told}"
     if service.state == "absent":
         yield Finding(how.state, f"{name} is not deployed on this host", told, remedy=DEPLOY)
     elif service.state == "stopped":
         before = "it did not fail" if service.put_down else f"before that it had failed: {log.cause}"
         evidence = "" if service.put_down else last
-        yield Finding(how.state, f"{name} {how.words}", evidence, f"{ON_PURPOSE}; {before}", service.start)
+        purpose = manager_words.MASKED if service.words == "masked" else ON_PURPOSE
+        yield Finding(how.state, f"{name} {how.words}", evidence, f"{purpose}; {before}", service.start)
     elif service.state == "down":
         cause = "its manager was ended, or the host was rebooted"
         yield Finding(how.state, f"{name} {how.words}", last, cause, service.start)
     elif service.state in ("failed", "restarting"):
-        evidence = "; ".join(filter(None, (last, again(log.alike), arithmetic(log.cause, signs))))
-        known = log.cause and advice(log.cause, log.remedy, service, signs)
-        start = f"; then: {service.start}" if service.state == "failed" else ""
-        yield Finding(how.state, f"{name} {how.words}", evidence, why, f"{known or service.history}{start}")
+        yield of_end(service, log, signs)
     elif held:
         yield from (
             replace(found, symptom=f"{name} {how.words}") if how.state is State.CRITICAL else found
@@ -57,13 +55,31 @@ def judge(name: str, signs: Signs) -> Iterator[Finding]:
         words = f"{name} runs now, but was restarted by its manager: {how.words}"
         evidence = "; ".join(filter(None, (service.log, arithmetic(log.before, signs))))
         remedy = f"read what ended it: {service.history}"
-        remedy = advice(log.before, causes.remedy(log.before), service, signs) if log.before else remedy
+        remedy = remedies.remedy(log.before, service, signs.budget) if log.before else remedy
         yield Finding(how.state, words, evidence, log.before, remedy)
     if service.stale:
         words = f"{name} runs {service.running or 'another release'}, and {service.current} is activated"
         cause = "a deploy was cut off between activating and restarting, or its unit was changed by hand"
         yield Finding(State.WARNING, words, "", cause, f"{service.restart}, or {DEPLOY}")
     yield from of_address(name, signs)
+
+
+def of_end(service: Service, log: LastWords, signs: Signs) -> Finding:
+    """Say why a service ended: by its log, or where its program never ran, or wrote nothing, by its manager."""
+    how, told = (
+        signs.condition(service.name),
+        manager_words.explain(service, signs.programs.get(service.name, "")),
+    )
+    last = f"{service.log} ends: {log.last}" if log.last and log.last not in log.cause else service.log
+    parts, cause, known = [last], told.cause, told.remedy or service.history
+    if log.cause and not manager_words.never_ran(service):
+        parts += [then(log.followed), again(log.alike), arithmetic(log.cause, signs)]
+        cause, known = log.cause, log.remedy if log.remedy and not log.text else ""
+        known = known or remedies.remedy(log.text or log.cause, service, signs.budget)
+    start = f"; then: {service.start}" if service.state == "failed" else ""
+    return Finding(
+        how.state, f"{service.name} {how.words}", "; ".join(filter(None, parts)), cause, f"{known}{start}"
+    )
 
 
 def of_address(name: str, signs: Signs) -> Iterator[Finding]:
@@ -86,7 +102,6 @@ def arithmetic(cause: str, signs: Signs) -> str:
     return out_of_memory.evidence(signs.budget) if out_of_memory.is_it(cause) else ""
 
 
-def advice(cause: str, otherwise: str, service: Service, signs: Signs) -> str:
-    """Return what to do about a cause; about memory with numbers."""
-    memory = out_of_memory.is_it(cause)
-    return out_of_memory.remedy(cause, service, signs.budget) if memory else otherwise
+def then(followed: str) -> str:
+    """Return what came of the cause."""
+    return f"what came of it: {followed}" if followed else ""

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from python_checks import causes
+from python_checks import remedies
 from python_checks.result import Fault, Result, State, conclude, one_line, shorten
 
 CHECK = "config"
@@ -104,7 +104,9 @@ def _not_imported(module: str, words: str) -> Fault:
     if module.startswith("vllm."):
         remedy = "report this with the version of vLLM"
         return Fault(f"this vLLM keeps its parser elsewhere: {shorten(words, WORDS)}", remedy, State.UNKNOWN)
-    return Fault(f"vLLM cannot be imported: {shorten(words, WORDS)}", causes.remedy("ImportError"))
+    return Fault(
+        f"vLLM cannot be imported: {shorten(words, WORDS)}", remedies.remedy(f"ImportError: {words}")
+    )
 
 
 def _flag(words: str, fields: Sequence[str], flags: dict[str, str]) -> str:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import TextIO
 
-from python_checks.result import Figure, Line, Result, State, worst
+from python_checks.result import Figure, Line, Result, State, one_line, plain, worst
 
 PIPED_WIDTH = 100  # columns of a table that no terminal shows
 MARKS = {State.OK: "  ", State.WARNING: "! ", State.CRITICAL: "!!", State.UNKNOWN: "? "}
@@ -80,8 +80,12 @@ def as_json(results: Sequence[Result], stream: TextIO) -> None:
     state = worst([result.state for result in results]).name.lower()
     utf8 = (stream.encoding or "").lower().startswith("utf")
     document = {"state": state, "results": [result.as_dict() for result in results]}
-    json.dump(document, stream, ensure_ascii=not utf8, indent=2)
-    print(file=stream)
+    # JSON escapes what ASCII calls control characters; a terminal obeys others as well.
+    written = json.dumps(document, ensure_ascii=not utf8, indent=2)
+    print(
+        "".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in written),
+        file=stream,
+    )
 
 
 def junit(results: Sequence[Result], stream: TextIO) -> None:
@@ -115,7 +119,8 @@ def screen(results: Sequence[Result], stream: TextIO) -> None:
     from python_checks import columns
 
     for result in results:
-        lines = [Line(*line) for line in result.evidence.get("screen", ())]
+        shown = (Line(*line) for line in result.evidence.get("screen", ()))
+        lines = [Line(plain(line.label), one_line(line.words), line.state) for line in shown]
         if not lines:
             text([result], stream)
         width = max((cell_len(line.label) for line in lines), default=0)

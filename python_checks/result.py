@@ -115,9 +115,14 @@ class CheckError(Exception):
         self.fault = fault
 
 
+def plain(text: str) -> str:
+    """Return `text` with a blank for each character that a terminal would obey rather than show."""
+    return "".join(char if char.isprintable() else " " for char in text)
+
+
 def one_line(text: str) -> str:
     """Return `text` with every run of white space and control characters as one blank."""
-    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    return " ".join(plain(text).split())
 
 
 def shorten(text: str, length: int = 120) -> str:

@@ -27,6 +27,7 @@ class Signs:
         lacks: What of a compiler is not there.
         strangers: Engines of nobody.
         bound: Addresses on which a service listens at its port; `walls` what keeps other hosts from it.
+        programs: What is wrong with the file that a service is started by.
         stuck: Processes that do not run.
         command: The words vLLM runs with, or would be started with; `environment` that of its process.
         version: vLLM's; `model_type` its model's.
@@ -46,6 +47,7 @@ class Signs:
     now: float
     walls: Mapping[str, Wall] = field(default_factory=dict)
     places: Mapping[str, Sequence[Place]] = field(default_factory=dict)
+    programs: Mapping[str, str] = field(default_factory=dict)
     stuck: Mapping[str, Sequence[Stuck]] = field(default_factory=dict)
     command: Sequence[str] = ()
     version: str = ""

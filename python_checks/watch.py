@@ -4,10 +4,12 @@ import sys
 import time
 from pathlib import Path
 
-from python_checks import causes, notify, phases, proc
+from python_checks import causes, engine_facts, notify, phases, proc, remedies
+from python_checks.causes import Cause
 from python_checks.http import Pending
 from python_checks.logtail import LogTail
 from python_checks.result import CheckError, Fault
+from python_checks.services import Service
 
 PAUSE = 0.5  # seconds between two looks
 REPEAT = 5.0  # seconds after which an unchanged phase is printed again
@@ -28,6 +30,7 @@ class Watch:
         self.pid, self.path, self.deadline = pid, path, deadline
         self.start = time.monotonic()
         self.identity = proc.stat(pid) if pid else None
+        self.service = Service("vllm", command=proc.command(pid) if pid else ())
         self.log = LogTail(path, pid, proc.started_at(pid) if pid else None) if path else None
         self.phase, self.warming = phase, False
         self.answer = "no answer yet"
@@ -75,9 +78,14 @@ class Watch:
                 Fault(words, f"follow the log{self._place}; a slow disk needs a longer --deadline")
             )
 
-    def cause(self) -> str:
-        """Return what the log gives as the cause of a failure, empty when it says nothing."""
-        return causes.cause(self.log.last_words()) if self.log else ""
+    def cause(self) -> Cause:
+        """Return what the log gives as the cause of a failure; empty when it says nothing."""
+        return causes.find(self.log.last_words()) if self.log else Cause()
+
+    def remedy(self, cause: Cause) -> str:
+        """Return what to do about it, as the doctor would say."""
+        budget = engine_facts.budget(self.service, cause.text)
+        return remedies.remedy(cause.text, self.service, budget)
 
     @property
     def _place(self) -> str:
@@ -101,5 +109,6 @@ class Watch:
         when = (
             f"after {self.elapsed:.0f} s in phase: {self.phase}" if self.identity else "before the wait began"
         )
-        words = f"process {self.pid} ended {when}; {why or 'its log does not say why'}"
-        return Fault(words, f"{causes.remedy(why)}; log: {self.path}" if self.path else causes.remedy(why))
+        words = f"process {self.pid} ended {when}; {why.words or 'its log does not say why'}"
+        remedy = self.remedy(why)
+        return Fault(words, f"{remedy}; log: {self.path}" if self.path else remedy)

@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from python_checks import causes, refusals, staged
+from python_checks import causes, refusals, remedies, staged
 from python_checks import options as opt
 from python_checks.result import CheckError, Fault, Result, State
 
@@ -63,10 +63,10 @@ def run(options: argparse.Namespace) -> Result:
         outcome = child.outcome(options.deadline)
         if outcome.end is not None:
             return refusals.judge(outcome.end, options.arguments)
-        why = causes.cause(output.read_text(errors="replace").splitlines())
+        why = causes.find(output.read_text(errors="replace").splitlines())
     ended = f"was killed by signal {-outcome.code}" if outcome.code < 0 else f"ended with {outcome.code}"
-    words = f"vLLM {ended} in stage: {outcome.stage}; {why or 'it does not say why'}"
-    raise CheckError(Fault(words, causes.remedy(why), State.UNKNOWN))
+    words = f"vLLM {ended} in stage: {outcome.stage}; {why.words or 'it does not say why'}"
+    raise CheckError(Fault(words, remedies.remedy(why.text), State.UNKNOWN))
 
 
 def environment(directory: Path) -> dict[str, str]:

@@ -7,6 +7,7 @@ from python_checks import clock, diagnosis, engine_facts, examine, firewall, lan
 from python_checks.checks import all as all_checks
 from python_checks.checks import status
 from python_checks.finding import Finding
+from python_checks.last_words import LastWords
 from python_checks.result import SEVERITY, Line, Result, State, worst
 from python_checks.services import Service
 from python_checks.signs import Signs
@@ -25,7 +26,7 @@ def run(options: argparse.Namespace) -> Result:
     """Look at everything, then judge."""
     seen = status.gather(options)
     known, vllm = seen.services, seen.services.get("vllm", Service("vllm"))
-    held = stuck.all_of(known)
+    held, over = stuck.all_of(known), seen.logs.get("vllm", LastWords())
     hangs = {name: "it hangs" for name, found in held.items() if any(each.state != "D" for each in found)}
     signs = Signs(
         services=known,
@@ -38,12 +39,13 @@ def run(options: argparse.Namespace) -> Result:
         bound={name: examine.bound(service) for name, service in known.items() if service.pid},
         walls=firewall.walls(known),
         places={name: places.places(service, options.home) for name, service in known.items()},
+        programs={name: examine.program(service) for name, service in known.items() if not service.pid},
         stuck=held,
         command=engine_facts.command(vllm),
         version=engine_facts.version(vllm, seen.refused.get("vllm", "")),
         environment=places.environment(vllm.pid) if vllm.pid else {},
         model_type=engine_facts.model_type(vllm),
-        budget=engine_facts.budget(vllm, seen.logs.get("vllm")),
+        budget=engine_facts.budget(vllm, over.cause, over.before),
         clock=clock.read(),
         watch=seen.watch,
         traces=seen.traces,

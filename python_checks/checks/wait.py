@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from python_checks import causes, notify, phases, proc
+from python_checks import notify, phases, proc
 from python_checks import options as opt
 from python_checks.checks import port
 from python_checks.http import Pending, refusal
@@ -96,8 +96,10 @@ def warm_up(watch: Watch, url: str, model: str) -> None:
         time.sleep(PAUSE)  # the server writes its log after its reply
         watch.look()
         why = watch.cause()
-        words = f"healthy, but the first chat failed: {error.fault.reason}" + (f"; log: {why}" if why else "")
-        raise CheckError(Fault(words, causes.remedy(why) if why else error.fault.remedy)) from error
+        words = f"healthy, but the first chat failed: {error.fault.reason}" + (
+            f"; log: {why.words}" if why.words else ""
+        )
+        raise CheckError(Fault(words, watch.remedy(why) if why.words else error.fault.remedy)) from error
     if fault := begun(first, "healthy, but the first chat failed"):
         raise CheckError(fault)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,21 @@ def test_a_service_that_never_stays_up_is_given_up(asked: Asked) -> None:
     facts = asked.ask()
     assert (facts["state"], facts["pid"]) == ("failed", 0)
     assert facts["ended"] == "exit status 3; not expected" and facts["restarts"] >= 3
+
+
+def test_a_program_that_is_not_there_is_said_by_supervisord_alone(asked: Asked) -> None:
+    """No log begins: its words for the state hold the reason."""
+    asked.state()
+    program = asked.directory / "conf.d/service.ini"
+    program.write_text(
+        program.read_text().replace(f"command = {sys.executable}", "command = /nowhere/venv/bin/python")
+    )
+    asked.ask()
+    subprocess.run(["sh", "-c", asked.ask()["start"].replace(" start ", " update ")], check=True, timeout=60)
+    until(lambda: asked.ask()["gave_up"], 60)
+    facts = asked.ask()
+    assert (facts["state"], facts["words"]) == ("failed", "FATAL")
+    assert facts["told"][0] == "can't find command '/nowhere/venv/bin/python'"
 
 
 def test_nothing_is_set_up(tmp_path: Path) -> None:

@@ -119,3 +119,38 @@ def test_from_nothing_to_given_up(host: Host) -> None:
     host.serve(GOOD)
     host.run(facts["start"])
     assert host.ask()["state"] == "running"
+
+
+# A directive that keeps the program from running, and what systemd says before it gives up: its own words are all there is to go by.
+BROKEN = (
+    ("ExecStart=/opt/none/bin/vllm serve", "exit code 203", "Failed to locate executable /opt/none/bin/vllm"),
+    ("ReadWritePaths=/opt/none/cache", "exit code 226", "/opt/none/cache: No such file or directory"),
+)
+
+
+@pytest.mark.parametrize(("directive", "ended", "words"), BROKEN)
+def test_a_program_that_never_ran(host: Host, directive: str, ended: str, words: str) -> None:
+    """The reason stands above what systemd says at every end, and another process than systemd's first wrote it."""
+    unit = f"[Unit]\nStartLimitBurst=3\n[Service]\nExecStart=/bin/sleep 600\nRestart=always\nRestartSec=0.1\n{directive}\n"
+    if directive.startswith("ExecStart"):
+        unit = unit.replace("ExecStart=/bin/sleep 600\n", "")
+    host.run("systemctl stop vllm 2>/dev/null; systemctl reset-failed vllm 2>/dev/null; true")
+    host.run(f"printf %s {shlex.quote(unit)} >/etc/systemd/system/vllm.service; systemctl daemon-reload")
+    host.run("systemctl start vllm || true")
+    facts = host.until(lambda facts: facts["gave_up"])
+    assert (facts["state"], facts["ended"]) == ("failed", ended)
+    assert any(words in line for line in facts["told"]), facts["told"]
+
+
+def test_a_unit_that_cannot_be_used_or_is_masked(host: Host) -> None:
+    host.run("systemctl stop vllm; systemctl reset-failed vllm; true")
+    host.run(
+        "printf '[Service]\\nExecStart=bin/vllm serve\\n' >/etc/systemd/system/vllm.service; systemctl daemon-reload"
+    )
+    facts = host.ask()
+    assert (facts["state"], facts["words"], facts["ended"]) == ("failed", "bad-setting", "")
+    assert any("bin/vllm" in line for line in facts["told"]), facts["told"]
+    host.run("rm /etc/systemd/system/vllm.service; systemctl mask vllm")
+    facts = host.ask()
+    assert (facts["state"], facts["words"]) == ("stopped", "masked")
+    assert facts["start"] == "systemctl unmask vllm; systemctl start vllm"

@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,12 +12,35 @@ from tests.python_checks.support import ROOT
 
 HOLE = "\0"
 LIBRARY = "roles/service/library/*.py"  # the words of the managers
+TABLES = "python_checks/known*.toml"
+HOLES = re.compile(r"\{\w*\}")
 # Said by the status alone, to who typed the command, or to nobody.
 ELSEWHERE = (
     *("status", "verdict", "watching", "history", "options", "metrics", "logtail", "language", "refusals"),
     *("users", "services"),
 )
 PATTERN = re.compile(r"\w\|(?!xid)\w|\\\\")  # alternatives of an expression, or a backslash
+
+
+def tables() -> dict[str, list[str]]:
+    """Return what the tables of causes can say, by their file."""
+    return {
+        path.name: list(said(tomllib.loads(path.read_text(encoding="utf-8"))))
+        for path in sorted(ROOT.glob(TABLES))
+    }
+
+
+def said(value: object) -> Iterator[str]:
+    """Yield the causes and remedies in a table."""
+    if isinstance(value, dict):
+        yield from (
+            flat(HOLES.sub(HOLE, text))
+            for name in ("cause", "remedy")
+            if isinstance(text := value.get(name), str) and text
+        )
+    within = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for each in within:
+        yield from said(each)
 
 
 def modules() -> list[Path]:
@@ -71,7 +95,7 @@ def shape(node: ast.expr, constants: dict[str, str]) -> str:
     if isinstance(node, ast.JoinedStr):
         return flat("".join(part(each, constants) for each in node.values))
     text = node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
-    return flat(re.sub(r"\{\w*\}", HOLE, text))
+    return flat(HOLES.sub(HOLE, text))
 
 
 def part(node: ast.expr, constants: dict[str, str]) -> str:

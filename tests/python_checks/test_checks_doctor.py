@@ -39,10 +39,8 @@ def test_a_crash_loop_ends_with_the_cause_from_the_log(recorded: Recorded) -> No
         finding.symptom == "vllm failed 60 s ago (exit code 1), given up after 14 automatic restarts in 24 h"
     )
     assert "SafetensorError" in finding.cause
-    assert (
-        finding.remedy
-        == "run the model-files check on the model's directory; then: systemctl reset-failed vllm; systemctl start vllm"
-    )
+    assert "run the model-files check" in finding.remedy
+    assert finding.remedy.endswith("; then: systemctl reset-failed vllm; systemctl start vllm")
     again = one(signs("systemd_restarting", logs={"vllm": log, "backend": LastWords()}))
     assert "will be started again" in again.symptom and "SafetensorError" in again.cause
 

@@ -26,6 +26,7 @@ from tests.python_checks.support import DEADLINE, ROOT, Probe
 HERE = "tests/python_checks/test_"
 SCENARIOS = (
     *("checks_doctor", "slow_start", "stuck", "places", "clock", "firewall", "tool_flags", "out_of_memory"),
+    "manager_words",
     *(
         "kv_cache",
         "checks_gpu",
@@ -49,7 +50,7 @@ PARTS = json.loads(CATALOGUE.read_text(encoding="utf-8"))
 ENTRIES = PARTS["sentences"] | PARTS["values"]
 
 LIBRARY = [text for path in ROOT.glob(korean_source.LIBRARY) for text in korean_source.shapes(path)]
-SHAPES = {path.stem: korean_source.shapes(path) for path in korean_source.modules()}
+SHAPES = {path.stem: korean_source.shapes(path) for path in korean_source.modules()} | korean_source.tables()
 
 # What stays English in a Korean line, in the order in which it is taken out of it; words are ASCII here.
 STAYS = tuple(
@@ -57,19 +58,22 @@ STAYS = tuple(
     for pattern in (
         r"'[^']*'|\"(?:\\.|[^\"\\])*\"?|`[^`]*`|\{.*?\}",  # quotations, also those in the repr of an exception
         # Words of other programs, behind ours.
+        r"서비스 관리자의 기록: vllm\.service: [^;]*(?:; vllm\.service: [^;]*)*",
         r"HTTP \d+: .*|응답 \d+.*|연결 실패: .*|올바른 JSON이 아닙니다[:(].*|스키마에 맞지 않습니다: .*",
         r"올바른 주소가 아닙니다: .*|XML을 내놓지 않았습니다: .*|(?:실행할 수|열 권한이) 없습니다: .*",
         r"커널 로그: .*|(?:요구하는 조치|드라이버의 말): .*",
         r"종료 코드 \d+: .*|vLLM 로그로 판단하세요: .*",
         r"pid \d+\(사용자 [\w-]+\): .*?(?=; vLLM에|; pid|$)",  # commands of processes
         r"\b(?:sudo|systemctl|journalctl|tail|kill|ps|ss|curl|chmod|iostat|df|ls|du|nvidia-smi|vllm serve|lspci"
-        r"|dmesg|bin/checks|ansible-playbook|ufw status|nft list ruleset|timedatectl)\b[\0\x20-\x3a\x3c-\x7e]*",  # commands, up to ";"
+        r"|dmesg|bin/checks|ansible-playbook|ufw status|nft list ruleset|timedatectl|ulimit|namei|lscpu|free|getent"
+        r"|quota|mount|findmnt|ausearch|smartctl|numactl|ip -br address)\b[\0\x20-\x3a\x3c-\x7e]*",  # commands, up to ";"
         r"\b(?:chat completion|tensor parallel|persistence mode|compute capability|latent attention|no such host|assistantcommentary)\b",
         r"\S*[-/_.=<|+@]\S*",  # flags, paths, identifiers, addresses, tokens of a model
         r"\b\w*[A-Z0-9]\w*\b",  # names and numbers
         r"\b(?:vllm|backend|canary|port|gpu|health|models|completion|chat|guard|wait|supervisord|chrony|openai|opneai|hermes)\b",
         r"\b(?:config|content|arguments|function|null|id|eos|strict|true|required|parameter|location|other|mamba)\b",
         r"\b(?:stop|length|abort|pid|inode|fstab|ro|noexec|drwx\w*|root|nobody|listen|expert|remedy|safetensors|video|render)\b",
+        r"\b(?:nvcc|ninja|gcc|ptxas|numpy|torch|torchvision|transformers|libcuda|systemd|watchdog|protocol|capability|seccomp|timeout|resources|verify)\b",
     )
 )
 # Said when all is well, where no reason is shown; as usage; as code; or inside the repr of an exception.
@@ -155,6 +159,16 @@ def test_the_catalogue_has_every_sentence_of_the_source(module: str) -> None:
         for part in re.split("\0+", taken_out(clause, "\0"))
     ]
     assert [part for part in parts if part not in known and len(english(part)) > 1] == []
+
+
+@pytest.mark.parametrize("table", korean_source.tables())
+def test_each_remedy_of_the_tables_is_korean(table: str) -> None:
+    told = {text: language.catalogue().said(text.replace("\0", "/opt/vllm")) for text in SHAPES[table]}
+    assert {
+        text: words
+        for text, korean in told.items()
+        if (words := english(korean)) or not re.search("[가-힣]", korean)
+    } == {}
 
 
 def joined() -> list[str]:

@@ -3,18 +3,21 @@
 The words are composed after vLLM 0.32's source and issues (no GPU was there to record them); gpt-oss-120b by its real config.
 """
 
+import io
 import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from python_checks import engine_facts, kv_cache, last_words
+from python_checks import engine_facts, kv_cache, last_words, report
+from python_checks.checks import doctor
 from python_checks.gpu_memory import GIB, Budget, reserve, weights
 from python_checks.last_words import LastWords
 from python_checks.services import Service
 from tests.python_checks.doctor_support import one, signs
 from tests.python_checks.gpu_support import DISK, GPT_OSS, document, make_gpt_oss, script
+from tests.python_checks.support import ROOT
 
 EXCEPTION = "(EngineCore pid=6) ERROR 11-23 09:00:00 [core.py:1510] "
 OOM = (
@@ -108,16 +111,30 @@ def test_the_arithmetic_is_done_where_it_is_needed(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     vllm = Service("vllm", command=["vllm", "serve", str(make_gpt_oss(model)), "--tensor-parallel-size", "2"])
-    over = LastWords(cause=OOM)
     programs = tmp_path / "bin"
     programs.mkdir()
     monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
-    assert engine_facts.budget(vllm, over) is None
+    assert engine_facts.budget(vllm, OOM) is None
     (programs / "document").write_text(document("h100x2"))
     script(programs / "nvidia-smi", f"cat {programs}/document")
-    found = engine_facts.budget(vllm, over)
+    found = engine_facts.budget(vllm, OOM)
     assert found and found.usable / GIB == pytest.approx(79.25, abs=0.01)
-    assert engine_facts.budget(vllm, LastWords(cause="ValueError: x")) is None
+    assert engine_facts.budget(vllm, "ValueError: x") is None
     script(programs / "nvidia-smi", "echo 'NVIDIA-SMI has failed'; exit 9")
-    assert engine_facts.budget(vllm, over) is None
+    assert engine_facts.budget(vllm, OOM) is None
     assert os.environ["PATH"].startswith(str(programs))
+
+
+def test_the_example_of_the_readme_is_what_the_doctor_says() -> None:
+    log = last_words.judge([EXCEPTION + BLOCKS], "")
+    found = signs("systemd_failed", budget=replace(budget(79.25), utilization=0.45))
+    options = ["vllm", "serve", "/m", "--gpu-memory-utilization", "0.45"]
+    vllm = replace(found.services["vllm"], command=options, restarts=5)
+    found = replace(
+        found, logs={"vllm": log, "backend": LastWords()}, services={**found.services, "vllm": vllm}
+    )
+    screen = io.StringIO()
+    report.screen([doctor.judge(found, "ml35")], screen)
+    shown = screen.getvalue().partition("   evidence")[2].partition("   well")[0]
+    assert "--gpu-memory-utilization 0.50; then" in shown
+    assert shown in (ROOT / "README.md").read_text(encoding="utf-8")

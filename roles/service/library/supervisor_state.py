@@ -84,8 +84,9 @@ def program(path: Path, name: str) -> tuple[list[str], str]:
     return words, section.get("stdout_logfile", "").replace("%%", "%")
 
 
-def state(name: str, given: dict[str, Any], word: str, changed: bool) -> dict[str, Any]:
-    """Return what is known about one service; ``word`` is supervisord's for its state."""
+def state(name: str, given: dict[str, Any], said: str, changed: bool) -> dict[str, Any]:
+    """Return what is known about one service; ``said`` is supervisord's word for its state, with the reason where it failed."""
+    word, _, reason = said.partition(" ") if said != DOWN else (DOWN, "", "")
     link = Path(given["releases"]) / name / "current"
     command, log = program(Path(given["directory"]) / f"conf.d/{name}.ini", name)
     current = os.readlink(link) if link.is_symlink() else ""
@@ -105,7 +106,7 @@ def state(name: str, given: dict[str, Any], word: str, changed: bool) -> dict[st
         "restarts": restarts(story),
         "restarts_hours": HOURS,
         "gave_up": word == "FATAL",
-        "told": [f"{kind}: {words}" for _, kind, words in story[-3:]],
+        "told": [*filter(None, [reason]), *(f"{kind}: {words}" for _, kind, words in story[-3:])],
         "ended": ends[-1] if ends else "",
         "running": current if pid and not changed else "",
         "current": current,
@@ -132,8 +133,12 @@ def main() -> None:
     words, changed = dict.fromkeys(given["services"], DOWN), ""
     with contextlib.suppress(OSError):  # not even installed
         if "".join(ask(given["control"], "pid")).isdecimal():
-            lines = map(str.split, ask(given["control"], "status"))
-            words = dict.fromkeys(given["services"], "") | {line[0]: line[1] for line in lines}
+            lines = (line.split(maxsplit=2) for line in ask(given["control"], "status"))
+            # What stands behind the word is a reason where it could not be started, else pid and time.
+            words = dict.fromkeys(given["services"], "") | {
+                name: " ".join([word, *(rest if word in ("FATAL", "BACKOFF") else [])])
+                for name, word, *rest in lines
+            }
             # What it holds in memory against its files; it only reads them, nothing is restarted.
             changed = "\n".join(ask(given["control"], "reread"))
     services = {

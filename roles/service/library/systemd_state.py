@@ -39,6 +39,10 @@ RESTARTED = (
     "5eb03494b6584870a536b337290809b3"  # the journal's id of "Scheduled restart job" (systemd/sd-messages.h)
 )
 HOURS = 24
+TOLD = 15  # lines of the journal: those of one try, and what systemd says when it gives up
+UNUSABLE = ("bad-setting", "error")  # a unit that cannot be loaded
+# Results that say more than how the process ended.
+RESULTS = ("oom-kill", "timeout", "watchdog", "start-limit-hit", "resources", "exec-condition", "protocol")
 STATES = {"active": "running", "reloading": "running", "activating": "starting", "deactivating": "stopping"}
 
 
@@ -49,10 +53,10 @@ def run(*command: str) -> str:
     return done.stdout
 
 
-def journal(*matches: str) -> list[dict[str, Any]] | None:
+def journal(*arguments: str) -> list[dict[str, Any]] | None:
     """Return entries of the journal, or None where there is no journal."""
     try:
-        text = run("journalctl", "--quiet", "--output=json", "--output-fields=MESSAGE", "_PID=1", *matches)
+        text = run("journalctl", "--quiet", "--output=json", "--output-fields=MESSAGE", *arguments)
     except (OSError, subprocess.SubprocessError):
         return None
     return [json.loads(line) for line in text.splitlines()]
@@ -78,11 +82,28 @@ def link(path: Path) -> str:
 
 
 def ended(shown: dict[str, str]) -> str:
-    """Return how the main process ended, in words."""
-    status = int(shown["ExecMainStatus"] or 0)
+    """Return how the main process ended, in words; with the result where that says more."""
+    status, words = int(shown["ExecMainStatus"] or 0), []
     if shown["ExecMainCode"] in ("2", "3"):  # CLD_KILLED, CLD_DUMPED
-        return f"killed by {signal.Signals(status).name}"
-    return f"exit code {status}" if shown["ExecMainCode"] == "1" else ""
+        words = [f"killed by {signal.Signals(status).name}"]
+    elif shown["ExecMainCode"] == "1":
+        words = [f"exit code {status}"]
+    return ", ".join([*words, *([shown["Result"]] if shown["Result"] in RESULTS else [])])
+
+
+def told(unit: str) -> list[str]:
+    """Return what the journal says of a unit's last try, each line once.
+
+    What fails before the program runs is said by the process that systemd makes for it, under the service's user or root: it knows why.
+    """
+    lines = journal(f"--lines={TOLD}", f"UNIT={unit}", "_UID=0", "+", f"UNIT={unit}", f"_SYSTEMD_UNIT={unit}")
+    # What is no UTF-8 comes as the numbers of its bytes.
+    said = (line["MESSAGE"] for line in lines or [] if line.get("MESSAGE"))
+    return list(
+        dict.fromkeys(
+            each if isinstance(each, str) else bytes(each).decode(errors="replace") for each in said
+        )
+    )
 
 
 def state(name: str, releases: Path) -> dict[str, Any]:
@@ -95,27 +116,29 @@ def state(name: str, releases: Path) -> dict[str, Any]:
         kind = "restarting"
     if shown["LoadState"] == "not-found":
         kind = "absent"
+    elif kind == "stopped" and shown["LoadState"] in UNUSABLE:
+        kind = "failed"
     command, log = unit_file(shown["FragmentPath"])
-    restarts = journal(f"UNIT={unit}", f"MESSAGE_ID={RESTARTED}", f"--since=-{HOURS}h")
-    last = journal(f"UNIT={unit}", "--lines=20") or []
-    gave_up = kind == "failed" and any("repeated too quickly" in str(line.get("MESSAGE")) for line in last)
+    restarts = journal("_PID=1", f"UNIT={unit}", f"MESSAGE_ID={RESTARTED}", f"--since=-{HOURS}h")
+    last = told(unit)
+    gave_up = kind == "failed" and any("repeated too quickly" in line for line in last)
+    odd = shown["LoadState"] if shown["LoadState"] in ("masked", *UNUSABLE) else ""
     pid = int(shown["MainPID"] or 0)
     current = link(releases / name / "current")
     running = Path(f"/run/{name}/release")
     released = running.read_text(encoding="utf-8").strip() if pid and running.exists() else ""
     return {
         "state": kind,
-        "words": " ".join(dict.fromkeys((shown["ActiveState"], shown["SubState"]))),
+        "words": odd or " ".join(dict.fromkeys((shown["ActiveState"], shown["SubState"]))),
         "detail": shown["StatusText"],
         "pid": pid,
         "since": float(shown["StateChangeTimestamp"].lstrip("@") or 0),
         # reset-failed sets NRestarts to zero, and a deploy begins with it: the journal forgets nothing.
         "restarts": int(shown["NRestarts"] or 0) if restarts is None else len(restarts),
         "restarts_hours": 0 if restarts is None else HOURS,
-        "gave_up": kind == "failed"
-        and any("repeated too quickly" in str(line.get("MESSAGE")) for line in last),
-        "told": [str(line.get("MESSAGE")) for line in last[-3:]],
-        "ended": ended(shown) or shown["Result"],
+        "gave_up": gave_up,
+        "told": last,
+        "ended": "" if odd else ended(shown) or shown["Result"],
         "running": released,
         "current": current,
         "stale": bool(pid and current and released != current),
@@ -123,9 +146,8 @@ def state(name: str, releases: Path) -> dict[str, Any]:
         "log": log,
         "boot": shown["UnitFileState"] in ("enabled", "enabled-runtime"),
         # Its limit refuses a person's start, too.
-        "start": f"systemctl reset-failed {name}; systemctl start {name}"
-        if gave_up
-        else f"systemctl start {name}",
+        "start": f"{'systemctl reset-failed ' + name + '; ' if gave_up else ''}"
+        f"{'systemctl unmask ' + name + '; ' if odd == 'masked' else ''}systemctl start {name}",
         "restart": f"systemctl restart {name}",
         "history": f"journalctl -u {name} -n 50",
     }
