@@ -4,8 +4,11 @@ import json
 import time
 from pathlib import Path
 
+from python_checks import regular
 from python_checks.result import shorten
 from python_checks.words import span, stamp
+
+LARGEST = 2**16  # bytes of such a file
 
 
 def maintenance(path: Path) -> str:
@@ -18,7 +21,7 @@ def maintenance(path: Path) -> str:
         return ""
     now = time.time()
     try:
-        given = json.loads(path.read_text(encoding="utf-8"))
+        given = json.loads(regular.content(path, follow=False, limit=LARGEST))
         since = float(given["since"])
         when = f"since {stamp(since, now)} ({span(now - since)})"
         return f"in maintenance {when}, by {shorten(str(given['by']))}: {shorten(str(given['reason']))}"
@@ -36,7 +39,7 @@ def deploy(path: Path) -> tuple[str, float]:
         return "", 0.0
     age = time.time() - path.stat().st_mtime
     try:
-        holder = json.loads(path.read_text(encoding="utf-8"))
+        holder = json.loads(regular.content(path, follow=False, limit=LARGEST))
         who = shorten(f"{holder['user']}@{holder['host']}")
     except (OSError, ValueError, KeyError, TypeError):
         who = "somebody"

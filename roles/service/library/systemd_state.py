@@ -101,7 +101,7 @@ def state(name: str, releases: Path) -> dict[str, Any]:
     gave_up = kind == "failed" and any("repeated too quickly" in str(line.get("MESSAGE")) for line in last)
     pid = int(shown["MainPID"] or 0)
     current = link(releases / name / "current")
-    running = Path(f"/run/{name}/release")
+    running = Path("/run/vllm-deploy", name)
     released = running.read_text(encoding="utf-8").strip() if pid and running.exists() else ""
     return {
         "state": kind,
