@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,17 @@ USER = 65534  # nobody
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
-    """Where a user wants the log, in a directory of that user's that root and it can reach."""
-    for path in tmp_path.parents[:2]:
+def tmp_path() -> Iterator[Path]:
+    """A directory that other users can reach, which pytest's cannot."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder)
         path.chmod(0o755)
-    tmp_path.chmod(0o755)
+        yield path
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """Where a user wants the log, in a directory of that user's."""
     (tmp_path / "work/logs").mkdir(parents=True)
     for path in (tmp_path / "work", tmp_path / "work/logs"):
         os.chown(path, USER, USER)
