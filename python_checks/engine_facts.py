@@ -5,7 +5,7 @@ import re
 import shutil
 from pathlib import Path
 
-from python_checks import engines, examine, gpu_fit, gpu_health, nvidia_xml, out_of_memory, proc
+from python_checks import engines, examine, gpu_fit, gpu_health, nvidia_xml, out_of_memory, proc, regular
 from python_checks.checks import gpu
 from python_checks.gpu_memory import Budget
 from python_checks.http import fetch
@@ -38,7 +38,7 @@ def version(vllm: Service, refused: str) -> str:
 def model_type(vllm: Service) -> str:
     """Return what the model's config.json says it is; empty when that cannot be read."""
     try:
-        config = json.loads(Path(vllm.model, "config.json").read_bytes())
+        config = json.loads(regular.content(Path(vllm.model, "config.json")))
         return str(config["model_type"])
     except (OSError, ValueError, KeyError, TypeError):
         return ""

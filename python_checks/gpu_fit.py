@@ -4,7 +4,7 @@ import argparse
 import json
 from collections.abc import Sequence
 
-from python_checks import gpu_memory, kv_cache
+from python_checks import gpu_memory, kv_cache, regular
 from python_checks.checks import model_files
 from python_checks.gpu_memory import GIB, MIB, Budget
 from python_checks.nvidia_xml import Gpu
@@ -48,7 +48,7 @@ def _budget(options: argparse.Namespace, name: str, usable: float) -> Budget:
     if files.state is State.CRITICAL:
         words = f"the size of the weights is not known: {files.reason}"
         raise CheckError(Fault(words, "run the model-files check", State.UNKNOWN))
-    config = json.loads((options.model_directory / "config.json").read_bytes())
+    config = json.loads(regular.content(options.model_directory / "config.json"))
     parts, tokens = options.tensor_parallel_size, options.max_num_batched_tokens
     shape = kv_cache.shape(config, parts)
     try:

@@ -2,14 +2,17 @@
 
 import json
 import sqlite3
+import tempfile
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
+from python_checks import regular
 from python_checks.result import Result, State, worst
 
 KEPT = 400  # runs: more than a year of nights
+LARGEST = 64 * 2**20  # bytes of the file
 _WAIT = 10.0  # seconds for another writer
 _TABLE = """CREATE TABLE IF NOT EXISTS runs
     (id INTEGER PRIMARY KEY, time REAL NOT NULL, state INTEGER NOT NULL, releases TEXT NOT NULL, faults TEXT NOT NULL)"""
@@ -47,11 +50,20 @@ def recent(path: Path, number: int) -> list[Run]:
     Raises:
         sqlite3.Error: the file is no such file.
     """
-    if not path.exists():
-        return []
     query = "SELECT time, state, releases, faults FROM runs ORDER BY id DESC LIMIT ?"
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=_WAIT)) as base:
-        return [
-            Run(time, State(state), json.loads(releases), json.loads(faults))
-            for time, state, releases, faults in base.execute(query, (number,))
-        ]
+    # Read first: SQLite would follow a link and wait for a FIFO, and this may be root in a directory where others write.
+    try:
+        data = regular.content(path, follow=False, limit=LARGEST)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise sqlite3.OperationalError(str(error)) from error
+    with tempfile.NamedTemporaryFile() as copy:
+        copy.write(data)
+        copy.flush()
+        with closing(sqlite3.connect(f"file:{copy.name}?mode=ro&immutable=1", uri=True)) as base:
+            rows = base.execute(query, (number,)).fetchall()
+    return [
+        Run(time, State(state), json.loads(releases), json.loads(faults))
+        for time, state, releases, faults in rows
+    ]

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from python_checks import regular
 from python_checks.result import Fault
 
 COPY = "copy the model again and compare checksums"
@@ -13,23 +14,31 @@ END = 64  # bytes
 def load(path: Path, faults: list[Fault]) -> Any:
     """Return the JSON in `path`, or None after noting why not."""
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(regular.content(path))
     except FileNotFoundError:
         faults.append(Fault(f"{path.name} is missing", COPY))
     except ValueError as error:
         faults.append(Fault(f"{path.name} is no valid JSON: {error}", COPY))
+    except OSError as error:
+        if error.errno not in regular.OTHER:
+            raise
+        faults.append(Fault(f"{path.name} {error.strerror}", COPY))
     return None
 
 
 def ends(path: Path, faults: list[Fault]) -> None:
     """Note that a file is missing, or is no JSON object by its first and its last character: most often it is cut."""
     try:
-        with path.open("rb") as file:
+        with regular.opened(path) as file:
             first = file.read(END).lstrip()[:1]
             file.seek(max(0, path.stat().st_size - END))
             last = file.read().rstrip()[-1:]
     except FileNotFoundError:
         faults.append(Fault(f"{path.name} is missing", COPY))
+    except OSError as error:
+        if error.errno not in regular.OTHER:
+            raise
+        faults.append(Fault(f"{path.name} {error.strerror}", COPY))
     else:
         if (first, last) != (b"{", b"}"):
             faults.append(Fault(f"{path.name} is no valid JSON: it does not end as it begins", COPY))

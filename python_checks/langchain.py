@@ -3,11 +3,11 @@
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from python_checks import command, keys, said, weather
+from python_checks import command, keys, said, trust, weather
 from python_checks.calls import judge_calls
 from python_checks.harmony import REMEDY, leak
 from python_checks.result import CheckError, Fault, State, shorten
@@ -46,24 +46,22 @@ def ask(python: str, url: str, model: str, timeout: float) -> dict[str, Any]:
 
 
 def as_owner(python: Path, limit: float) -> list[str]:
-    """Return how to run it: root runs what another user could change as that user, by systemd in a sandbox, for `limit` seconds."""
-    owners = [path.lstat().st_uid for path in _way(python.absolute()) if path.exists()]
-    if os.geteuid() or not any(owners):
+    """Return how to run it: root runs what another user could change as that user, by systemd in a sandbox, for `limit` seconds.
+
+    Raises:
+        CheckError: several users could change it.
+    """
+    others = [] if os.geteuid() else trust.others(python)
+    if not others:
         return [str(python)]
-    user = next(filter(None, owners))
+    for place, _, why in (other for other in others if not other.uid):
+        words = (
+            f"{python} cannot be run: {place} {why}, so root does not run it, and it is nobody's to run it as"
+        )
+        raise CheckError(Fault(words, f"sudo chmod go-w {place}", State.UNKNOWN))
     rules = ("ProtectSystem=strict", "PrivateTmp=yes", "NoNewPrivileges=yes", f"RuntimeMaxSec={limit:g}")
     options = ["--pipe", "--wait", "--collect", "--quiet", *(f"--property={rule}" for rule in rules)]
-    return ["systemd-run", f"--uid={user}", *options, str(python)]
-
-
-def _way(path: Path) -> Iterator[Path]:
-    """Yield whatever decides which program `path` is: it, the links it goes through, and the directories of each."""
-    while True:
-        for place in (path, path.parent.resolve()):
-            yield from (*reversed(place.parents), place)
-        if not (path.is_symlink() and path.exists()):  # a circle of links does not exist
-            return
-        path = path.parent / path.readlink()
+    return ["systemd-run", f"--uid={others[0].uid}", *options, str(python)]
 
 
 def judge(document: dict[str, Any], tools: Sequence[dict[str, Any]]) -> list[Fault]:

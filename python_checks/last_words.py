@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from python_checks import causes, phases, proc, remedies
+from python_checks import causes, phases, proc, regular, remedies
 from python_checks.log_lines import clean
 from python_checks.logtail import LogTail
 from python_checks.result import shorten
@@ -121,7 +121,7 @@ def alike(lines: Sequence[str]) -> int:
 
 def _end(path: Path) -> list[str]:
     """Return the last lines of a file; a progress bar's carriage return ends a line, too."""
-    with contextlib.suppress(OSError), path.open("rb") as file:
+    with contextlib.suppress(OSError), regular.opened(path) as file:
         size = os.fstat(file.fileno()).st_size
         file.seek(max(0, size - SIZE))
         text = file.read().decode("utf-8", "replace")

@@ -7,6 +7,7 @@ import time
 from collections import deque
 from pathlib import Path
 
+from python_checks import regular
 from python_checks.causes import GUARD
 from python_checks.log_lines import clean
 
@@ -83,7 +84,7 @@ class LogTail:
     def _read(self) -> list[str]:
         """Return the whole lines that are new; a progress bar's carriage return ends a line, too."""
         try:
-            with self.path.open("rb") as file:
+            with regular.opened(self.path) as file:
                 status = os.fstat(file.fileno())
                 if status.st_ino != self.inode or status.st_size < self.offset:
                     self.inode, self.offset, self.rest = status.st_ino, 0, b""

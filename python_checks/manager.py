@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import subprocess
 import time
 from dataclasses import dataclass
@@ -61,8 +62,8 @@ class Manager(Protocol):
             CheckError: that cannot be told.
         """
 
-    def restart(self) -> None:
-        """Begin a restart of a service that runs, and do not wait for its end.
+    def restart(self, judged: Unit) -> None:
+        """Begin a restart of a service that runs as it was judged, and do not wait for its end.
 
         Raises:
             CheckError: it was refused.
@@ -71,9 +72,10 @@ class Manager(Protocol):
 
 @dataclass(frozen=True)
 class Systemd:
-    """The system's systemd; `unit` as systemctl takes it."""
+    """The system's systemd; `unit` as systemctl takes it; `restarter`: the socket of who may restart it, None when we may."""
 
     unit: str
+    restarter: Path | None = None
 
     def ask(self) -> Unit:
         """Ask `systemctl show`."""
@@ -88,8 +90,13 @@ class Systemd:
         # The unit's ExecStartPost waits for its first answer.
         return _unit(state, words, int(shown.get("MainPID") or 0), proven=True)
 
-    def restart(self) -> None:
+    def restart(self, judged: Unit) -> None:
         """Restart it unless it was stopped, or is to be, in this very moment: what an operator wants comes first."""
+        if self.restarter:
+            said = _ask(self.restarter, f"{judged.pid} {judged.started}\n")
+            if said != "restarted":
+                raise CheckError(Fault(shorten(said) or "its restarter says nothing", "see its journal"))
+            return
         output = _run(["systemctl", "--no-block", "--job-mode=fail", "try-restart", self.unit])
         if output.code:
             raise CheckError(Fault(f"systemd refuses a restart: {shorten(output.text)}", "run it as root"))
@@ -111,17 +118,19 @@ class Supervisor:
             raise CheckError(_puzzle("supervisord", self.name, output.text))
         return _unit(state, found[1], int(found[2] or 0), proven=False)
 
-    def restart(self) -> None:
+    def restart(self, judged: Unit) -> None:
         """Restart it in the background, out of reach of the end of this process: half a restart is a stop."""
         null = subprocess.DEVNULL
         words = [*self.control, "restart", self.name]
         subprocess.Popen(words, stdin=null, stdout=null, stderr=null, start_new_session=True)
 
 
-def chosen(name: str, unit: str, supervisorctl: str, configuration: Path | None) -> Manager:
+def chosen(
+    name: str, unit: str, supervisorctl: str, configuration: Path | None, restarter: Path | None = None
+) -> Manager:
     """Return the manager called `name`: systemd or supervisor."""
     if name == "systemd":
-        return Systemd(unit)
+        return Systemd(unit, restarter)
     options = ("--configuration", str(configuration)) if configuration else ()
     return Supervisor(unit, (supervisorctl, *options))
 
@@ -141,6 +150,25 @@ def _run(words: list[str]) -> command.Output:
         return command.run(words, TIMEOUT)
     except OSError as error:  # TimeoutError too
         raise CheckError(_puzzle(words[0], "it", str(error))) from error
+
+
+def _ask(path: Path, words: str) -> str:
+    """Return the line that a program behind a socket answers with.
+
+    Raises:
+        CheckError: there is none.
+    """
+    try:
+        with socket.socket(socket.AF_UNIX) as channel:
+            channel.settimeout(TIMEOUT)
+            channel.connect(str(path))
+            channel.sendall(words.encode())
+            channel.shutdown(socket.SHUT_WR)
+            with channel.makefile("rb") as answer:
+                return answer.readline(500).decode(errors="replace").strip()
+    except OSError as error:
+        remedy = "sudo systemctl restart canary-restart.socket; without it: deploy"
+        raise CheckError(Fault(f"{path} gives no restart: {error}", remedy)) from error
 
 
 def _puzzle(who: str, unit: str, said: str) -> Fault:

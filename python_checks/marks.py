@@ -8,13 +8,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from python_checks import proc
+from python_checks import proc, regular
 from python_checks.result import shorten
 from python_checks.words import ago, span, stamp
 
 AGAIN = "deploy again, which proves it or goes back; or go back: ansible/rollback.yml"
 TAKE_OVER = "deploy again: that takes over what was left"
 LEASE = 180.0  # seconds without a sign of life after which the run of a deploy is gone; as in the module deploy_lock
+
+LARGEST = 2**16  # bytes of such a file
 
 
 def maintenance(path: Path) -> str:
@@ -27,7 +29,7 @@ def maintenance(path: Path) -> str:
         return ""
     now = time.time()
     try:
-        given = json.loads(path.read_text(encoding="utf-8"))
+        given = json.loads(regular.content(path, follow=False, limit=LARGEST))
         since = float(given["since"])
         when = f"since {stamp(since, now)} ({span(now - since)})"
         return f"in maintenance {when}, by {shorten(str(given['by']))}: {shorten(str(given['reason']))}"
@@ -135,7 +137,7 @@ def life() -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
+        said = json.loads(regular.content(path, follow=False, limit=LARGEST))
     except (OSError, ValueError):
         return {}
     return said if isinstance(said, dict) else {}

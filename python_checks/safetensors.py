@@ -5,7 +5,10 @@ then the data (https://huggingface.co/docs/safetensors, "Format").
 """
 
 import json
+import os
 from pathlib import Path
+
+from python_checks import regular
 
 LONGEST_HEADER = 100_000_000  # bytes; the limit of the safetensors library
 
@@ -21,8 +24,8 @@ def tensors(path: Path) -> set[str]:
         BadShardError: the header is broken, or the size differs from what the header says.
         OSError: the file cannot be read.
     """
-    real = path.stat().st_size
-    with path.open("rb") as file:
+    with regular.opened(path) as file:
+        real = os.fstat(file.fileno()).st_size
         length = int.from_bytes(file.read(8), "little")
         if real < 8 or length > min(LONGEST_HEADER, real - 8):
             raise BadShardError(

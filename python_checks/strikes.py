@@ -2,16 +2,18 @@
 
 import fcntl
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from python_checks import whole_file
+from python_checks import regular, whole_file
 from python_checks.metrics import Counters
 from python_checks.result import CheckError, Fault, State
 
 ANEW = "remove it, and the canary begins anew: it then knows of no restart within this hour"
+LARGEST = 2**20  # bytes of the state
 ROOM = "make room on its disk, or give the canary a directory that it may write to"
 
 
@@ -53,7 +55,8 @@ def held(path: Path) -> Iterator[None]:
         CheckError: another one is at work, or there is no place for a lock.
     """
     try:
-        lock = path.with_name(f".{path.name}.lock").open("a")
+        name = path.with_name(f".{path.name}.lock")
+        lock = os.fdopen(os.open(name, os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644))
     except OSError as error:
         raise CheckError(_fault("no lock for the canary's state", error)) from error
     with lock:
@@ -72,7 +75,7 @@ def load(path: Path) -> Memory:
         CheckError: it cannot be read, or is something else.
     """
     try:
-        given = json.loads(path.read_text(encoding="utf-8"))
+        given = json.loads(regular.content(path, follow=False, limit=LARGEST))
         pid, started = map(int, given["process"])
         return Memory(
             process=(pid, started),

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from python_checks import whole_file
+from python_checks import regular, whole_file
 from python_checks.result import SEVERITY, Result, State, worst
+
+LARGEST = 4 * 2**20  # bytes of a verdict
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def keep(options: Namespace, results: list[Result]) -> list[Result]:
 def recall(path: Path) -> Verdict | None:
     """Return the last verdict; None when there is none that can be read."""
     try:
-        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        document: dict[str, Any] = json.loads(regular.content(path, follow=False, limit=LARGEST))
         results = [
             Result(
                 each["check"], State[each["state"].upper()], each["reason"], each["remedy"], each["seconds"]

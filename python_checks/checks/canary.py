@@ -45,6 +45,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="program that asks supervisord (%(default)s)",
     )
+    parser.add_argument(
+        "--restarter",
+        type=Path,
+        metavar="SOCKET",
+        help="who restarts a unit of systemd for a user who may not; without it we must be root",
+    )
     parser.add_argument("--configuration", type=Path, metavar="FILE", help="of supervisord")
     for name, what in (
         ("--state", "where strikes and restarts are kept"),
@@ -63,7 +69,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Result:
     """Look, judge, keep the outcome, and only then restart what hangs."""
-    manager = chosen(options.manager, options.unit, options.supervisorctl, options.configuration)
+    manager = chosen(
+        options.manager, options.unit, options.supervisorctl, options.configuration, options.restarter
+    )
     with strikes.held(options.state):
         memory = strikes.load(options.state)
         facts = observe(options, manager, memory)
@@ -107,7 +115,7 @@ def heal(verdict: Verdict, manager: Manager, judged: Unit, path: Path) -> Verdic
         reason = f"{verdict.reason}: not restarted, for by now it is {unit.words} (process {unit.pid})"
         return verdict._replace(state=State.WARNING, reason=reason, memory=memory)
     try:
-        manager.restart()
+        manager.restart(judged)
     except CheckError as error:
         reason = f"{verdict.reason}: not restarted: {error.fault.reason}"
         return verdict._replace(reason=reason, remedy=error.fault.remedy)

@@ -77,6 +77,9 @@ def _index(directory: Path, name: str, faults: list[Fault]) -> dict[str, str]:
     if not isinstance(weights, dict) or not all(isinstance(file, str) for file in weights.values()):
         faults.append(Fault(f"{name} holds no weight_map", COPY))
         return {}
+    if outside := sorted(file for file in set(weights.values()) if Path(file).name != file):
+        faults.append(Fault(f"{name} names {outside[0]}, which is no file of the directory", COPY))
+        return {}
     missing = sorted(file for file in set(weights.values()) if not (directory / file).exists())
     faults += [Fault(f"{file} is missing, though {name} names it", COPY) for file in missing]
     return weights

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from types import ModuleType
 
 import ansible.module_utils
@@ -20,3 +21,7 @@ def load(name: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+# What modules share; Ansible finds it where ansible.cfg says.
+sys.modules.setdefault("ansible.module_utils.trust", load("module_utils/trust"))

@@ -44,7 +44,7 @@ def environments(host: Host) -> list[str]:
 
 def test_killed_between_activation_and_restart(host: Host, report: Report) -> None:
     """The play is killed when the new release is activated and not restarted yet: the old one serves on, and the next deploy restarts."""
-    before, pid = host.told("cat /run/vllm/release"), host.pid("vllm")
+    before, pid = host.told("cat /run/vllm-deploy/vllm"), host.pid("vllm")
     change = variables(vllm_max_num_batched_tokens=2048)
     with host.client() as client:
         with host.play("deploy.yml", *change) as play:
@@ -53,13 +53,15 @@ def test_killed_between_activation_and_restart(host: Host, report: Report) -> No
             play.kill()
         current = host.told("readlink /opt/vllm/releases/vllm/current")
         assert current != before, "not activated yet"
-        assert host.pid("vllm") == pid and host.told("cat /run/vllm/release") == before, "restarted already"
+        assert host.pid("vllm") == pid and host.told("cat /run/vllm-deploy/vllm") == before, (
+            "restarted already"
+        )
         assert not client.failures
         run = host.playbook("deploy.yml", *change)
         assert run.returncode == 0, run.stdout
         assert TAKEN_OVER in said(run)
         seconds = again(host, client, START)
-    assert host.told("cat /run/vllm/release") == current
+    assert host.told("cat /run/vllm-deploy/vllm") == current
     assert host.pid("vllm") != pid
     assert host.ssh("test -e /opt/vllm/deploy.lock").returncode != 0
     report(

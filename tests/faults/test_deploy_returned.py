@@ -23,13 +23,13 @@ def returned(host: Host, report: Report) -> Returned:
     """``returned(vllm_port=1)`` deploys with that, which must fail with what served before serving again; returns what the play said."""
 
     def deploy(**values: Any) -> str:
-        before, release, pid = present(host), host.told("cat /run/vllm/release"), host.pid("vllm")
+        before, release, pid = present(host), host.told("cat /run/vllm-deploy/vllm"), host.pid("vllm")
         with host.client() as client:
             run = host.playbook("deploy.yml", *variables(**values))
             again(host, client)
         assert run.returncode != 0, run.stdout
         assert f"and {release} serves again: it was restarted and its probe passed" in said(run)
-        assert host.told("cat /run/vllm/release") == release
+        assert host.told("cat /run/vllm-deploy/vllm") == release
         assert host.pid("vllm") not in (0, pid)
         assert host.show("vllm", "ActiveState") == "active"
         assert '"Seoul"' in host.tool_call()["arguments"]

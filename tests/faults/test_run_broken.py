@@ -13,7 +13,7 @@ from tests.systemd.deployed import Host
 def test_reboot(host: Host, left: Left, report: Report) -> None:
     """The host reboots: vLLM and the backend serve again by themselves."""
     boot = "systemctl show --property=UserspaceTimestamp --value"
-    before, release = host.told(boot), host.told("cat /run/vllm/release")
+    before, release = host.told(boot), host.told("cat /run/vllm-deploy/vllm")
     with host.client() as client:
         host.until(lambda: client.answers, 30, "the client is answered before the reboot")
         host.ssh("systemctl reboot")
@@ -22,7 +22,7 @@ def test_reboot(host: Host, left: Left, report: Report) -> None:
     host.until(lambda: ready(host), 30, "the backend is ready")
     assert requests.get(f"{host.backend}/health", timeout=10).ok
     host.until(lambda: host.show("vllm", "ActiveState") == "active", 30, "the unit has started")
-    assert host.told("cat /run/vllm/release") == release
+    assert host.told("cat /run/vllm-deploy/vllm") == release
     assert host.told("systemctl is-system-running") == "running"
     assert left.words() == "nothing"
     report(client=seen(client), again=seconds, left=left.words())

@@ -23,11 +23,10 @@ StartLimitIntervalSec=300
 StartLimitBurst=4
 [Service]
 Type=exec
-ExecStartPre=/bin/sh -c 'echo 1-abc >"$${RUNTIME_DIRECTORY}/release"'
+ExecStartPre=+/bin/sh -c 'mkdir -p /run/vllm-deploy && echo 1-abc >/run/vllm-deploy/vllm'
 ExecStart="/usr/bin/python3" "/opt/server.py" "--model" "/m 50%% \"x\" $$HOME"
 Restart=always
 RestartSec=0.5
-RuntimeDirectory=vllm
 StandardOutput=append:/opt/vllm.log
 StandardError=inherit
 [Install]

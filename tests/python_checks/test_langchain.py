@@ -79,3 +79,22 @@ def test_root_runs_nobodys_python(tmp_path: Path) -> None:
     python.unlink()
     python.symlink_to(tmp_path / "own" / "python3")
     assert langchain.as_owner(python, 90)[0] == "systemd-run"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="NOT TESTED: only root may give a file away")
+@pytest.mark.parametrize(("group", "mode"), [(4711, 0o775), (4711, 0o2775), (0, 0o777), (0, 0o757)])
+def test_root_runs_nothing_that_several_may_change(tmp_path: Path, group: int, mode: int) -> None:
+    python = tmp_path / "checkout" / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.symlink_to("/usr/bin/python3")
+    for given in (python.parent, tmp_path / "checkout"):
+        os.chown(given, 0, group)
+        given.chmod(mode)
+        with pytest.raises(CheckError, match=f"{given} may be written by (group 4711|everyone)") as caught:
+            langchain.as_owner(python, 90)
+        assert caught.value.fault.remedy == f"sudo chmod go-w {given}"
+        os.chown(given, 0, 0)
+        given.chmod(0o775)  # the group of root alone
+    assert langchain.as_owner(python, 90) == [str(python)]
+    (tmp_path / "checkout").chmod(0o1777)  # as /tmp: what root has there stays root's
+    assert langchain.as_owner(python, 90) == [str(python)]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.trust import others
 
 DOCUMENTATION = """
 module: inspect_host
@@ -28,6 +29,10 @@ options:
     description: A further interpreter to look at, or empty.
     type: str
     default: ""
+  roots:
+    description: Whether root runs interpreters for services of others; then one that these may change is not run.
+    type: bool
+    default: false
 """
 RETURN = """
 directories: {description: The directories in it., type: list, returned: always}
@@ -40,6 +45,7 @@ compiler: {description: Path of g++ or empty., type: str, returned: always}
 libnuma: {description: Whether libnuma.so.1 loads., type: bool, returned: always}
 pythons: {description: "Interpreters 3.11 to 3.13: of PATH newest first, then others; with words for people.", type: list, returned: always}
 given: {description: "The interpreter that was asked for, if it is one of 3.11 to 3.13.", type: list, returned: always}
+refused: {description: "Interpreters that were not run, why, and the remedy.", type: list, returned: always}
 logrotate: {description: Whether logrotate is there., type: bool, returned: always}
 users: {description: Names of its users., type: list, returned: always}
 apt: {description: Whether apt-get is there., type: bool, returned: always}
@@ -120,11 +126,20 @@ def loads(library: str) -> bool:
     return True
 
 
-def look_at(path: str) -> list[dict[str, Any]]:
-    """Return what the interpreter at ``path`` is; nothing when vLLM does not support it or it only pretends (a pyenv shim)."""
+def look_at(path: str, refused: list[str] | None = None) -> list[dict[str, Any]]:
+    """Return what the interpreter at ``path`` is; nothing when vLLM does not support it or it only pretends (a pyenv shim).
+
+    Where ``refused`` is given, one that others than root may change is not run but told there.
+    """
     if not os.path.isfile(path) or not os.access(path, os.X_OK):
         return []
-    reply = subprocess.run([path, "-c", PROBE], capture_output=True, text=True, timeout=20, check=False)
+    if refused is not None and (found_others := others(Path(path))):
+        place, _, why = found_others[0]
+        refused.append(
+            f"{path} is not run as root, for {place} {why} (sudo chown root: {place}; sudo chmod go-w {place})"
+        )
+        return []
+    reply = subprocess.run([path, "-I", "-c", PROBE], capture_output=True, text=True, timeout=20, check=False)
     with contextlib.suppress(ValueError, KeyError, TypeError):
         found: dict[str, Any] = json.loads(reply.stdout)
         lacks = "" if found["headers"] else " without its headers"
@@ -136,7 +151,7 @@ def look_at(path: str) -> list[dict[str, Any]]:
     return []
 
 
-def pythons(directory: Path) -> list[dict[str, Any]]:
+def pythons(directory: Path, refused: list[str] | None = None) -> list[dict[str, Any]]:
     """Return the interpreters that vLLM supports: those of PATH, newest first, then those that uv fetched."""
     paths = [
         os.path.join(folder, f"python{version}") for version in VERSIONS for folder in os.get_exec_path()
@@ -146,15 +161,21 @@ def pythons(directory: Path) -> list[dict[str, Any]]:
     )
     found: list[dict[str, Any]] = []
     for path in [*paths, *(str(path) for path in sorted(fetched))]:
-        found += [each for each in look_at(path) if each not in found]
+        found += [each for each in look_at(path, refused) if each not in found]
     return found
 
 
 def main() -> None:
     """Read the host and return what was found."""
-    spec = {"directory": {"type": "path", "required": True}, "python": {"type": "str", "default": ""}}
+    spec = {
+        "directory": {"type": "path", "required": True},
+        "python": {"type": "str", "default": ""},
+        "roots": {"type": "bool", "default": False},
+    }
     module = AnsibleModule(spec, supports_check_mode=True)
-    found, given = pythons(Path(module.params["directory"])), look_at(module.params["python"])
+    refused: list[str] | None = [] if module.params["roots"] else None
+    found = pythons(Path(module.params["directory"]), refused)
+    given = look_at(module.params["python"], refused)
     module.exit_json(
         changed=False,
         memory_gib=round(memory_available() / GIB, 1),
@@ -167,6 +188,7 @@ def main() -> None:
         libnuma=loads("libnuma.so.1"),
         pythons=[*found, *(each for each in given if each not in found)],
         given=given,
+        refused=list(dict.fromkeys(refused or [])),
         logrotate=shutil.which("logrotate", path="/usr/sbin:/sbin:/usr/bin") is not None,
         users=[entry.pw_name for entry in pwd.getpwall()],
         apt=shutil.which("apt-get") is not None,

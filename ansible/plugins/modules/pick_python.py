@@ -64,6 +64,7 @@ def source_of_cpu_build(uv: str, python: str, requirement: str) -> list[str] | N
                 text=True,
                 capture_output=True,
                 env=patience,
+                cwd="/",  # uv reads configurations of where it is, and that is the home of the login user
                 timeout=60,
                 check=False,
             )

@@ -1,7 +1,8 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -I
 """Restart a unit of systemd, or follow a start under way, and show its phase on standard error.
 
     service restart|follow UNIT LOG
+    service try-restart UNIT         "PID STARTED" on standard input, in clock ticks since boot: restart that process, or say why not
 
 The unit's ExecStartPost tells its phase by STATUS= and ends when the service answers, so `systemctl restart` itself waits for that.
 When the start fails, what the log got since then is on standard output. The unit's own TimeoutStartSec is the deadline.
@@ -92,8 +93,32 @@ def obituary(unit: str, log: Path, since: int) -> str:
     )
 
 
+def started(pid: str) -> str:
+    """Return when a process started, in clock ticks since boot; empty when there is none."""
+    try:
+        return Path(f"/proc/{int(pid)}/stat").read_text(errors="replace").rpartition(")")[2].split()[19]
+    except (OSError, ValueError):
+        return ""
+
+
+def try_restart(unit: str) -> str:
+    """Begin a restart of the process that was judged; return why there is none, empty when there is.
+
+    A unit that was stopped, or is to be, in this very moment stays so: what an operator wants comes first.
+    """
+    judged = sys.stdin.readline(100).split()
+    state, pid = show(unit), systemctl("show", unit, "--property=MainPID", "--value").stdout.strip()
+    if state["ActiveState"] != "active" or judged != [pid, started(pid)]:
+        return f"by now it is {state['ActiveState']} {state['SubState']} (process {pid})"
+    done = systemctl("--no-block", "--job-mode=fail", "try-restart", unit)
+    return f"systemd refuses a restart: {done.stderr.strip()}" if done.returncode else ""
+
+
 def main() -> int:
     """Run the action and return 0 when the unit answers."""
+    if sys.argv[1] == "try-restart":
+        print(try_restart(sys.argv[2]) or "restarted")
+        return 0
     action, unit, log = sys.argv[1], sys.argv[2], Path(sys.argv[3])
     since = log.stat().st_size if action == "restart" and log.exists() else 0
     screen = Screen()

@@ -125,7 +125,7 @@ def state(name: str, releases: Path) -> dict[str, Any]:
     odd = shown["LoadState"] if shown["LoadState"] in ("masked", *UNUSABLE) else ""
     pid = int(shown["MainPID"] or 0)
     current = link(releases / name / "current")
-    running = Path(f"/run/{name}/release")
+    running = Path("/run/vllm-deploy", name)
     released = running.read_text(encoding="utf-8").strip() if pid and running.exists() else ""
     return {
         "state": kind,

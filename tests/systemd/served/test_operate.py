@@ -20,7 +20,7 @@ def test_status_and_doctor(host: Host) -> None:
     status = host.playbook("ansible/status.yml")
     assert status.returncode == 0, status.stdout
     assert f"pid {host.pid('vllm')}," in status.stdout
-    assert f"  release  {host.told('cat /run/vllm/release')}\n" in status.stdout
+    assert f"  release  {host.told('cat /run/vllm-deploy/vllm')}\n" in status.stdout
     assert re.search(r"(no|1) request running, none waiting", status.stdout)  # the canary asks, too
     doctor = host.playbook("ansible/doctor.yml")
     assert doctor.returncode == 0, doctor.stdout

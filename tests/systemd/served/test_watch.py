@@ -78,7 +78,7 @@ def test_the_deep_probe(host: Host) -> None:
     states = {result["check"]: result["state"] for result in verdict["results"]}
     assert {"langchain", "backend", "chat-named-stream", "responses-required"} <= set(states)
     assert set(states.values()) <= {"ok", "warning"}, verdict["results"]
-    assert verdict["releases"]["vllm"] == host.told("cat /run/vllm/release")
+    assert verdict["releases"]["vllm"] == host.told("cat /run/vllm-deploy/vllm")
     metrics = host.told(f"cat {METRICS}/deep.prom") + "\n"
     accepted(metrics)
     status = host.playbook("ansible/status.yml").stdout

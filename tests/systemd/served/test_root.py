@@ -1,0 +1,116 @@
+"""The line of root: what users leave where they may write, root neither runs, nor follows, nor waits for. (Starts: see test_start.py.)"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.faults.watching import WATCH
+from tests.systemd.deployed import Host
+from tests.systemd.planted import planted, ran
+
+AS_VRSOFT = ("-e", "ansible_user=vrsoft", "-e", "ansible_become=true")
+WORK = "/srv/work/logs"  # vrsoft's, as on the guide's server
+LOG = ("-e", f"vllm_log_file={WORK}/vllm.log")
+SECRETS = "stat -c '%a %U %G %s' /etc/shadow; ls /etc/cron.d"
+
+
+@pytest.fixture
+def logs(host: Host) -> Host:
+    """A host where the log is wanted in a directory of the login user."""
+    host.told(f"install -d -o vrsoft -g vrsoft /srv/work {WORK}")
+    yield host
+    host.told("rm -rf /srv/work")
+
+
+def test_playbooks_run_nothing_of_others(host: Host) -> None:
+    """By a login user who becomes root, whose home is the working directory of Ansible's modules."""
+    with planted(host):
+        deploy = host.playbook("deploy.yml", *AS_VRSOFT)
+        assert deploy.returncode == 0 and "changed=0 " in deploy.stdout, deploy.stdout
+        for name in ("status", "doctor", "probe"):
+            run = host.playbook(f"ansible/{name}.yml", *AS_VRSOFT)
+            assert run.returncode == 0, run.stdout
+        host.told("systemctl start deep-probe canary", seconds=300)
+        host.told(
+            "cd /tmp && /opt/vllm/bin/checks port --port 1 && /opt/vllm/bin/service follow vllm /dev/null"
+        )
+        assert ran(host) == ""
+
+
+@pytest.mark.parametrize("kind", ["ln -s /etc/shadow", "ln -s /etc/cron.d/made", "mkfifo"])
+def test_a_log_is_no_way_to_files_of_others(logs: Host, kind: str) -> None:
+    before = logs.told(SECRETS)
+    plant = f"{kind} {WORK}/vllm.log" if kind != "mkfifo" else f"mkfifo {WORK}/vllm.log"
+    logs.told(plant, user="vrsoft")
+    pid = logs.pid("vllm")
+    deploy = logs.playbook("deploy.yml", *LOG)
+    assert deploy.returncode == 0 and "it is kept as" in deploy.stdout, deploy.stdout
+    assert logs.pid("vllm") == pid, "the place of the log is no reason for a restart"
+    assert logs.told(f"readlink {WORK}/vllm.log") == "/opt/vllm/logs/vllm.log"
+    # Put there again, between two deploys: nobody looks.
+    logs.told(f"rm {WORK}/vllm.log; {plant}", user="vrsoft")
+    logs.told("logrotate --force /etc/logrotate.d/vllm-deploy-vllm && systemctl restart backend")
+    for name in ("status", "doctor"):
+        run = logs.playbook(f"ansible/{name}.yml", *LOG)
+        assert run.returncode == 0 and "root:" not in run.stdout, run.stdout
+    assert logs.told(SECRETS) == before
+    logs.told("test -s /opt/vllm/logs/vllm.log.1")
+    logs.playbook("deploy.yml")
+
+
+def test_logs_are_for_adm(host: Host) -> None:
+    for name in ("vllm", "backend"):
+        assert host.told(f"stat -c '%a %U %G' /opt/vllm/logs/{name}.log") == f"640 {name} adm"
+    assert host.ssh("head -c1 /opt/vllm/logs/vllm.log", user="vrsoft").returncode != 0
+    host.told("usermod -aG adm vrsoft")
+    try:
+        host.told("head -c1 /opt/vllm/logs/vllm.log", user="vrsoft")
+    finally:
+        host.told("gpasswd -d vrsoft adm")
+
+
+@pytest.mark.parametrize("kind", ["ln -s /etc/shadow", "mkfifo"])
+def test_what_runs_is_told_by_root_alone(host: Host, kind: str) -> None:
+    """A service's own directory in /run, as it was before, and what its watchers keep: links and FIFOs hold nobody up."""
+    release = host.told("cat /run/vllm-deploy/vllm")
+    assert host.told("stat -c '%U %a' /run/vllm-deploy /run/vllm-deploy/vllm") == "root 755\nroot 644"
+    host.told(
+        f"systemctl stop canary.timer canary; install -d -o vllm /run/vllm; rm -f /run/vllm/release {WATCH}/canary.verdict"
+    )
+    try:
+        host.told(f"runuser -u vllm -- {kind} /run/vllm/release")
+        host.told(f"runuser -u vllm-canary -- {kind} {WATCH}/canary.verdict")
+        status = host.playbook("ansible/status.yml")
+        assert status.returncode == 0 and f"  release  {release}\n" in status.stdout, status.stdout
+        assert "root:" not in status.stdout
+        assert host.playbook("ansible/doctor.yml").returncode == 0
+        deploy = host.playbook("deploy.yml", "--check")
+        assert deploy.returncode == 0 and "Restart" not in deploy.stdout, deploy.stdout
+    finally:
+        host.told(f"rm -rf /run/vllm {WATCH}/canary.verdict; systemctl start canary.timer")
+
+
+def test_the_canary_and_the_deep_probe_are_not_root(host: Host) -> None:
+    for name in ("canary", "deep-probe"):
+        assert host.show(f"{name}.service", "User") == f"vllm-{name}"
+        assert host.show(f"{name}.service", "MemoryMax") == str(512 * 2**20)
+        last = host.told(f"systemd-analyze security --no-pager {name}.service").splitlines()[-1]
+        assert float(last.partition(": ")[2].split()[0]) <= 1.5, last
+
+
+def test_only_the_canary_may_have_it_restarted_and_only_what_it_judged(host: Host) -> None:
+    pid = host.pid("vllm")
+    ask = """python3 -I -c '
+import socket, sys
+with socket.socket(socket.AF_UNIX) as channel:
+    channel.connect("/run/vllm-deploy/canary.restart")
+    channel.sendall(sys.argv[1].encode())
+    channel.shutdown(socket.SHUT_WR)
+    print(channel.recv(500).decode())'"""
+    for user in ("vllm", "backend", "vrsoft", "vllm-deep-probe"):
+        refused = host.ssh(f"runuser -u {user} -- {ask} x")
+        assert refused.returncode == 1 and "Permission denied" in refused.stderr
+    for words in (f"{pid} 1", "1 1", "x", "", f"{pid}", "9" * 5000):
+        said = host.told(f"runuser -u vllm-canary -- {ask} '{words}'")
+        assert said == f"by now it is active running (process {pid})"
+    assert host.pid("vllm") == pid
