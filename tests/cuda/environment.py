@@ -42,7 +42,7 @@ def uv(*arguments: str | Path) -> str:
 def installed() -> Iterator[Path]:
     """Give the environment's interpreter; nobody removes it meanwhile."""
     try:
-        interpreter = uv("python", "find", PYTHON)
+        interpreter = uv("python", "find", "--system", "--no-project", PYTHON)
     except subprocess.CalledProcessError:
         pytest.skip(
             f"NOT TESTED without Python {PYTHON}: that the lock of the GPU hosts installs, is imported and takes its arguments"
@@ -65,9 +65,22 @@ def install(target: Path, interpreter: str) -> None:
     started = time.monotonic()
     print(f"Installing {LOCK.name} into {target} (once; 4 GB to fetch)", flush=True)
     partial = target.with_name(f"{target.name}.partial")
-    uv("venv", "--quiet", "--relocatable", "--no-project", "--python", interpreter, partial)
-    uv("pip", "sync", "--quiet", "--python", partial / "bin/python", "--require-hashes", "--no-build", LOCK)
-    partial.rename(target)
+    try:
+        uv("venv", "--quiet", "--relocatable", "--no-project", "--python", interpreter, partial)
+        uv(
+            "pip",
+            "sync",
+            "--quiet",
+            "--python",
+            partial / "bin/python",
+            "--require-hashes",
+            "--no-build",
+            LOCK,
+        )
+        partial.rename(target)
+    except BaseException:  # an interrupt, too; what a killed run left, the next one removes
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
     print(f"Installed in {time.monotonic() - started:.0f} s", flush=True)
 
 
