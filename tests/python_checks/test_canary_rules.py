@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from python_checks.canary import CEILING, GROWTH, RULES, SLACK, UNKNOWN, Verdict, judge, patience
-from python_checks.liveness import Chat, Facts, Look
+from python_checks.liveness import Chat, Facts, Look, describe
 from python_checks.manager import Unit
 from python_checks.metrics import Counters
 from python_checks.result import CheckError, State
@@ -286,3 +286,11 @@ def test_what_was_measured_is_kept_and_told() -> None:
     assert found.reason.endswith("; a step may take 36 s here")
     refused = verdict(Facts(unit=OLD, chat=ANSWERED, step=0.0), replace(KNOWN, measured=False)).memory
     assert refused.measured and patience(refused) == UNKNOWN
+
+
+def test_a_manager_is_quoted_where_it_says_more() -> None:
+    assert describe("failed", Facts(unit=Unit("failed", "failed"))) == "failed"
+    assert (
+        describe("stopped", Facts(unit=Unit("stopped", "inactive dead")))
+        == "stopped: its manager says inactive dead"
+    )
