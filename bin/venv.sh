@@ -13,16 +13,32 @@ newest_python() {
     exit 1
 }
 
-# make_venv DIRECTORY LOCK: build a virtual environment from a lock with hashes, unless it is there already.
+# use_utf8: Ansible needs a locale with UTF-8 (LC_ALL=C, as cron and minimal images have it, is none). The doctor speaks the caller's language.
+use_utf8() {
+    "$python" -c 'import locale as l; l.setlocale(l.LC_ALL, ""); exit(l.getlocale()[1] != "UTF-8")' 2>/dev/null && return
+    export CHECKS_LOCALE="${LC_ALL:-${LC_MESSAGES:-${LANG-}}}" LC_ALL=C.UTF-8
+}
+
+# make_venv DIRECTORY LOCK: build a virtual environment from a lock with hashes, unless it is there already; of two runs the second waits.
 make_venv() {
     python=$(newest_python)
+    use_utf8
     want="$(cksum <"$2") $python"
     [ "$(cat "$1/.complete" 2>/dev/null)" != "$want" ] || return 0
-    echo "Installing $2 into $1 with $python"
-    if ! "$python" -m venv --clear "$1"; then
-        echo "$python cannot make a virtual environment. On Debian or Ubuntu: sudo apt-get install -y python3-venv" >&2
-        exit 1
+    mkdir -p "$(dirname "$1")"
+    exec 9>"$1.lock"
+    if ! "$python" -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX | fcntl.LOCK_NB)' 2>/dev/null; then
+        echo "Another run installs into $1; waiting for it"
+        "$python" -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX)'
     fi
-    "$1/bin/python" -m pip install --quiet --disable-pip-version-check --no-cache-dir --require-hashes --requirement "$2"
-    echo "$want" >"$1/.complete"
+    if [ "$(cat "$1/.complete" 2>/dev/null)" != "$want" ]; then
+        echo "Installing $2 into $1 with $python"
+        if ! "$python" -m venv --clear "$1"; then
+            echo "$python cannot make a virtual environment. On Debian or Ubuntu: sudo apt-get install -y python3-venv" >&2
+            exit 1
+        fi
+        "$1/bin/python" -m pip install --quiet --disable-pip-version-check --no-cache-dir --require-hashes --requirement "$2"
+        echo "$want" >"$1/.complete"
+    fi
+    exec 9>&-
 }

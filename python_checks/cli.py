@@ -1,11 +1,14 @@
 """The command line: name -> check, one result each, exit code of the worst."""
 
 import argparse
+import contextlib
 import importlib
+import os
 import signal
 import sys
 from collections.abc import Iterable, Sequence
 from types import ModuleType
+from typing import TextIO
 
 from python_checks import keys, report, textfile, verdict
 from python_checks.hidden import without
@@ -88,7 +91,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     signal.signal(signal.SIGTERM, _interrupt)
     try:
+        return _judge(arguments)
+    except BrokenPipeError:
+        _silence(sys.stdout, sys.stderr)
+    finally:
+        _flush()
+    return int(State.UNKNOWN)
+
+
+def _judge(arguments: Sequence[str] | None) -> int:
+    try:
         return int(worst([result.state for result in _run(arguments)]))
+    except BrokenPipeError:
+        raise
     except KeyboardInterrupt:
         print("python_checks UNKNOWN: interrupted")
     except CheckError as error:  # the verdict is printed, and monitoring does not get it
@@ -98,6 +113,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         words = one_line(f"unforeseen {type(error).__name__}: {error}")
         print(without(f"python_checks UNKNOWN: {words}"), file=sys.stderr)
     return int(State.UNKNOWN)
+
+
+def _flush() -> None:
+    """Write out what is printed; who reads it may have enough of it, as in `checks all | head -1`, and the verdict holds."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _silence(sys.stdout)
+
+
+def _silence(*streams: TextIO) -> None:
+    """Let what is printed from now on go nowhere: Python would complain of the pipe at its end, too."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    for stream in streams:
+        os.dup2(null, stream.fileno())
+    os.close(null)
 
 
 def _run(arguments: Sequence[str] | None) -> list[Result]:
@@ -118,8 +149,9 @@ def _run(arguments: Sequence[str] | None) -> list[Result]:
     results = module.run(options, timed) if several else [timed(options.check, module.run, options)]
     if vars(options).get("remember") or vars(options).get("history"):  # options of some
         results = verdict.keep(options, results)
-    report.FORMATS[options.format](results, sys.stdout)
-    sys.stdout.flush()
+    with contextlib.suppress(BrokenPipeError, SystemExit):  # the latter is what rich makes of the former
+        report.FORMATS[options.format](results, sys.stdout)
+    _flush()
     if options.textfile:
         directory = vars(options).get("releases")  # an option of `all`
         textfile.write(options.textfile, results, verdict.activated(directory) if directory else {})

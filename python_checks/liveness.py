@@ -118,4 +118,4 @@ def describe(name: str, facts: Facts) -> str:
             return f"loading for {span(unit.age)}: {chat.words}"
         case "refused" | "nonsense" | "dead":
             return f"{name}: {chat.words} (pid {unit.pid})"
-    return f"{name}: its manager says {unit.words}"
+    return name if unit.words == name else f"{name}: its manager says {unit.words}"

@@ -86,7 +86,7 @@ class Systemd:
             raise CheckError(_puzzle("systemd", self.unit, output.text))
         if shown.get("SubState") == "auto-restart":
             state = "restarting"
-        words = f"{shown['ActiveState']} {shown.get('SubState', '')}"
+        words = " ".join(dict.fromkeys((shown["ActiveState"], shown.get("SubState", ""))))
         # The unit's ExecStartPost waits for its first answer.
         return _unit(state, words, int(shown.get("MainPID") or 0), proven=True)
 

@@ -4,7 +4,7 @@ import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from python_checks import proc, users
@@ -27,6 +27,7 @@ class Place:
     user: str = ""
     writable: bool = True
     read_only: bool = False
+    forbidden: bool = False  # by the sandbox of its unit, which lets it only read there
     noexec: bool = False
     full: bool = False  # no inode is left
     foreign: tuple[str, ...] = ()  # what others own in it
@@ -47,13 +48,17 @@ def places(service: Service, home: Path | None) -> list[Place]:
     compiles = service.name == "vllm"
     found = {path: compiles and path in caches for path in [*caches, *others] if path.is_absolute()}
     user = _owner(proc.PROC / str(service.pid)) if service.pid else ""
-    return [look(path, compiled, user, root) for path, compiled in found.items() if _is_there(root, path)]
+    here = [look(path, compiled, user, root) for path, compiled in found.items() if _is_there(root, path)]
+    # A backend may run as a login user, in whose home others may have left something.
+    return here if compiles else [replace(place, foreign=()) for place in here]
 
 
 def look(path: Path, compiled: bool, user: str = "", root: Path = Path("/")) -> Place:
     """Look at one directory below `root`."""
     seen = root / path.relative_to("/")
     facts, system = seen.stat(), os.statvfs(seen)
+    read_only = bool(system.f_flag & os.ST_RDONLY)
+    forbidden = read_only and path.is_dir() and not os.statvfs(path).f_flag & os.ST_RDONLY
     owner, writable = proc.user_name(facts.st_uid), True
     # Opened first: what is below /proc/PID/root is closed to other users whatever its mode.
     directory = os.open(seen, os.O_PATH | os.O_DIRECTORY)
@@ -73,7 +78,8 @@ def look(path: Path, compiled: bool, user: str = "", root: Path = Path("/")) -> 
         stat.filemode(facts.st_mode),
         user,
         writable,
-        bool(system.f_flag & os.ST_RDONLY),
+        read_only,
+        forbidden,
         bool(system.f_flag & os.ST_NOEXEC),
         bool(system.f_files) and system.f_favail == 0,
         () if facts.st_mode & stat.S_ISVTX else tuple(foreign),
@@ -96,7 +102,14 @@ def judge(found: Mapping[str, Sequence[Place]]) -> Iterator[Finding]:
     for name, place in {place.path: (name, place) for name, place in reversed(pairs)}.values():
         where = f"{place.path}: owner {place.owner}, mode {place.mode}"
         symptom = f"{name} cannot write to {place.path}"
-        if place.read_only:
+        if place.forbidden:
+            if place.compiled:  # elsewhere it is meant
+                cause = "the sandbox of its unit lets it only read there"
+                remedy = (
+                    f"systemctl edit {name}: ReadWritePaths={place.path} below [Service]; then restart it"
+                )
+                yield Finding(State.CRITICAL, symptom, where, cause, remedy)
+        elif place.read_only:
             cause = (
                 "its file system is mounted read-only: by fstab, or by the kernel after errors of the disk"
             )

@@ -36,7 +36,7 @@ GOOD: dict[str, list[Any]] = {
     "backend_vllm_url": ["", "https://gateway.example/a/v1", "http://[::1]:8000/v1"],
     "backend_writable": [[], ["/srv/a b"]],
     "backend_directory": ["", "/mnt/data1/work"],
-    "host_directory": ["/opt/vllm", "/srv/a.b_c-d+e@f=g"],
+    "host_directory": ["/opt/vllm", "/srv/a.b_c-d+e@f=g", "/opt/" + 61 * "x"],
 }
 BAD: dict[str, list[Any]] = {
     "vllm_port": [0, -5, 65536, "8000 ", " 8000", "8_000", "8000.0", 8000.0, "8000x", True, "", "٨٠٠٠"],
@@ -64,7 +64,8 @@ BAD: dict[str, list[Any]] = {
     "backend_vllm_url": ["127.0.0.1:8000/v1", "ftp://x/v1", "http://", "http://x:99999/v1", "http://x /v1"],
     "backend_writable": ["/srv", ["srv"]],
     "backend_directory": ["checkout"],
-    "host_directory": ["/", "opt/vllm", "~/vllm", "/opt/a b", "/opt/a\tb", "/opt/'a'", "/opt/$HOME", "/opt/a:b", "/opt/a%b", "/opt/"],
+    "host_directory": ["/", "opt/vllm", "~/vllm", "/opt/a b", "/opt/a\tb", "/opt/'a'", "/opt/$HOME", "/opt/a:b", "/opt/a%b", "/opt/",
+                       "/opt/" + 62 * "x", "/opt/" + 21 * "한"],
 }  # fmt: skip
 
 

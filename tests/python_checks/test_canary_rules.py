@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from python_checks.canary import CEILING, GROWTH, RULES, SLACK, UNKNOWN, Verdict, judge, patience
-from python_checks.liveness import Chat, Facts, Look
+from python_checks.liveness import Chat, Facts, Look, describe
 from python_checks.manager import Unit
 from python_checks.marks import Deploy, Traces
 from python_checks.metrics import Counters
@@ -311,3 +311,11 @@ def test_a_journal_is_told_when_a_deploy_leaves_loose_ends_and_when_they_are_gon
         repeated.append((found.repeated, found.state))
     warned = (True, State.WARNING)
     assert repeated == [(True, State.OK), (False, State.WARNING), warned, (False, State.OK)]
+
+
+def test_a_manager_is_quoted_where_it_says_more() -> None:
+    assert describe("failed", Facts(unit=Unit("failed", "failed"))) == "failed"
+    assert (
+        describe("stopped", Facts(unit=Unit("stopped", "inactive dead")))
+        == "stopped: its manager says inactive dead"
+    )

@@ -1,6 +1,7 @@
 """The command as others run it: exit codes, formats, option files, failures that nobody foresaw."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -10,8 +11,9 @@ import pytest
 
 from python_checks import cli
 from python_checks.checks import health
+from python_checks.report import FORMATS
 from python_checks.result import Result
-from tests.python_checks.support import ROOT, Probe, Server
+from tests.python_checks.support import DEADLINE, ROOT, Probe, Server
 
 
 @pytest.mark.parametrize("name", cli.CHECKS)
@@ -82,6 +84,48 @@ def test_an_output_that_breaks_is_unknown(server: Server) -> None:
     with open("/dev/full", "w") as full:
         done = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
     assert done.returncode not in (0, 1, 2) and "UNKNOWN" in done.stderr
+
+
+@pytest.mark.parametrize("name", [*FORMATS, "--help"])
+def test_whoever_reads_may_have_enough(free_port: int, name: str) -> None:
+    """As in `checks … | head -1`: no word of Python about its pipe, and the code of the verdict."""
+    options = ["port", "--port", str(free_port), "--format", name] if name in FORMATS else [name]
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "python_checks", *options],
+        cwd=ROOT,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        timeout=DEADLINE,
+        check=False,
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_nobody_reads_the_progress_either(free_port: int, tmp_path: Path) -> None:
+    """As in `checks wait … 2>&1 | head -1`; what follows the output is done all the same."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    url = f"http://127.0.0.1:{free_port}"
+    command = [sys.executable, "-m", "python_checks", "wait", "--url", url, "--deadline", "1"]
+    done = subprocess.run(command, cwd=ROOT, stdout=writing, stderr=writing, timeout=DEADLINE, check=False)
+    assert done.returncode in (2, 3)
+    file = tmp_path / "port.prom"
+    command = [
+        sys.executable,
+        "-m",
+        "python_checks",
+        "port",
+        "--port",
+        str(free_port),
+        "--textfile",
+        str(file),
+    ]
+    done = subprocess.run(command, cwd=ROOT, stdout=writing, stderr=writing, timeout=DEADLINE, check=False)
+    os.close(writing)
+    assert done.returncode == 0 and "port" in file.read_text()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

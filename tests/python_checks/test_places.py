@@ -123,6 +123,33 @@ def test_the_directories_are_those_of_the_process(tmp_path: Path) -> None:
     assert all(place.writable and not place.foreign for place in found)
 
 
+@as_root
+def test_what_only_the_sandbox_of_the_unit_forbids_is_no_fault_of_the_disk(tmp_path: Path) -> None:
+    """As ProtectHome=read-only beside HOME=/home/vrsoft: the disk is well, and the backend is not meant to write there."""
+    home, cache = tmp_path / "home", tmp_path / "home/.cache"
+    cache.mkdir(parents=True)
+    (home / "of-nobody").touch()
+    os.chown(home / "of-nobody", NOBODY, -1)
+    sandbox = 'mount --bind "$HOME" "$HOME" && mount -o remount,bind,ro "$HOME" && echo && exec sleep 60'
+    environment = {"PATH": os.environ["PATH"], "HOME": str(home), "XDG_CACHE_HOME": str(cache)}
+    with subprocess.Popen(
+        ["unshare", "--mount", "sh", "-c", sandbox], env=environment, stdout=subprocess.PIPE
+    ) as child:
+        try:
+            assert child.stdout and child.stdout.readline()
+            of_backend = places.places(Service("backend", pid=child.pid), None)
+            of_vllm = places.places(Service("vllm", pid=child.pid), None)
+        finally:
+            child.kill()
+    assert [place.path for place in of_backend] == [str(cache), str(home)]
+    assert all(place.read_only and place.forbidden for place in of_backend)
+    assert diagnosis.findings(signs(places={"backend": of_backend})) == []
+    # What vLLM compiles it must be able to write: there the sandbox is at fault, and no remount is a remedy.
+    found = one(signs(places={"vllm": of_vllm}))
+    assert found.state is State.CRITICAL and found.cause == "the sandbox of its unit lets it only read there"
+    assert found.remedy == f"systemctl edit vllm: ReadWritePaths={cache} below [Service]; then restart it"
+
+
 def test_of_one_that_is_down_where_its_manager_has_them(tmp_path: Path) -> None:
     for name in ("vllm", "cache"):
         (tmp_path / name).mkdir()

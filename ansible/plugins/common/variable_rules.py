@@ -64,6 +64,8 @@ def is_environment(value: dict[Any, Any]) -> bool:
     )
 
 
+# Sockets below host_directory/tmp have names of up to 40 characters, and the kernel takes paths of 107.
+LONGEST = 66
 GPU = r"(?:\d+|(?:GPU|MIG)-[\w-]+(?:/\d+)*)"
 # The first pattern that is a variable's whole name counts.
 RULES = {
@@ -86,8 +88,9 @@ RULES = {
     ),
     r"backend_app": text(r"[\w.]+:[\w.]+", "module:attribute, as src.api.main:app"),
     r"backend_health_path": text(r"/\S*", "a path such as /health"),
-    r"host_directory": text(
-        r"(?:/[\w.+@=-]+)+", "an absolute path of letters, digits and . + @ = _ - between slashes"
+    r"host_directory": Rule(
+        lambda value: re.fullmatch(r"(?:/[\w.+@=-]+)+", str(value)) and len(str(value).encode()) <= LONGEST,
+        f"an absolute path of letters, digits and . + @ = _ - between slashes, {LONGEST} bytes at most",
     ),
     r"vllm_model|vllm_log_file|backend_log_file": text("/.+", "an absolute path"),
     r"vllm_python|backend_directory": text("/.+|", "an absolute path"),
