@@ -33,6 +33,7 @@ _LEVELS = tuple(
     )
 )
 _SHORT = {"I": "INFO", "W": "WARNING", "E": "ERROR", "F": "CRITICAL", "WARN": "WARNING", "FATAL": "CRITICAL"}
+LONGEST = 4096  # characters of a line that are looked at
 UVICORN = "uvicorn"  # whose lines have a level and neither name nor time
 
 
@@ -56,8 +57,8 @@ class Entry:
 
 
 def clean(line: str) -> str:
-    """Return a line without sequences of a terminal and other characters that are not printed; tabs stay."""
-    line = _ESCAPE.sub("", line)
+    """Return a line without sequences of a terminal and other characters that are not printed; tabs stay, and a long line is cut."""
+    line = _ESCAPE.sub("", line[:LONGEST])
     return (
         line if line.isprintable() else "".join(char for char in line if char.isprintable() or char == "\t")
     )

@@ -40,7 +40,7 @@ REASONS = (
         re.compile(
             r"^\S.*?:\d+(?::\d+)?: (?:fatal )?error\b[ :]|^\S+\(\d+\): (?:catastrophic |fatal )?error\b[ :]"
             r"|^(?:\S*/)?(?:nvcc|ptxas|nvlink|cicc|fatbinary|clang|cc1plus|cc1|g\+\+|gcc|cc|c\+\+|cmake|\S*-linux-gnu-g(?:cc|\+\+))\s*"
-            r"(?:info +)?(?:: )?(?:fatal|error|internal compiler error)\s*:"
+            r"(?:info +)?(?:: )?(?:fatal error|fatal|error|internal compiler error)\s*:"
             r"|^(?:\S*/)?(?:ld|collect2|ld\.\w+): (?:error|cannot|fatal|\S+: )|^cc1plus: |^ninja: (?:error|fatal):"
             r"|\b(?:nvcc|ninja|cc1plus|gcc|g\+\+|ptxas|ld|as|cicc): (?:command )?not found|^error: |^\S+: undefined reference to"
             r"|^#error|^c\+\+: |unsupported GNU version"

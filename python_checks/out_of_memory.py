@@ -102,8 +102,10 @@ def remedy(cause: str, service: Service, budget: Budget | None) -> str:
 
 def _others(cause: str) -> str:
     """Return what to do about other processes, where what they hold would have been enough."""
-    held = {pid: _gib(size, unit) for pid, size, unit in _OTHER.findall(cause) if pid != "0"}
     tried, left = _TRIED.search(cause), _ROOM_LEFT.search(cause)
+    most = float(tried[3]) if tried else math.inf  # a process of another container has a number that is none
+    found = {pid: _gib(size, unit) for pid, size, unit in _OTHER.findall(cause)}
+    held = {pid: size for pid, size in found.items() if size <= most}
     lacks = _gib(*tried.groups()[:2]) - (_gib(*left.groups()) if left else 0.0) if tried else 0.0
     if sum(held.values()) < max(OTHERS, lacks):
         return ""

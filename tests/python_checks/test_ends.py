@@ -375,6 +375,7 @@ KNOWN = (
     ("[Errno 2] No such file or directory: 'gcc'", "gcc and g++"),
     ("SM 12.x requires CUDA >= 12.9", "nvcc that was found"),
     ("can't start new thread", "TasksMax"),
+    ("vLLM CPU backend requires AVX512", "lscpu"),
     ("[Errno 24] Too many open files: '/srv/model/model-00003-of-00014.safetensors'", "LimitNOFILE"),
     ("[Errno 28] No space left on device: '/dev/shm/psm_1a2b'", "df -h /dev/shm"),
     ("[Errno 122] Disk quota exceeded", "quota"),
@@ -466,6 +467,15 @@ BESIDE = {
         ),
         "Python.h: No such file",
         "headers of that Python",
+    ),
+    "above, of a compiler that the kernel killed": (
+        log(
+            "x86_64-linux-gnu-gcc: fatal error: Killed signal terminated program cc1plus",
+            "compilation terminated.",
+            raised("torch._inductor.exc.InductorError: CppCompileError: C++ compile error"),
+        ),
+        "Killed signal terminated program cc1plus",
+        "MAX_JOBS=2",
     ),
     "above, of the linker": (
         log(
@@ -585,6 +595,11 @@ MEMORY = {
         "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 1.00 GiB. GPU 1 has a total capacity of 79.25 GiB of which "
         "200.00 MiB is free. Process 411 has 20.00 GiB memory in use. Process 412 has 512.00 MiB memory in use. Including x",
         "another process holds 20.50 GiB of the GPU (pid 411, pid 412): no flag helps, have it ended: kill 411 412; see nvidia-smi",
+    ),
+    "a process of another container has no size": (
+        "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 1.00 GiB. GPU 0 has a total capacity of 79.25 GiB of which "
+        "200.00 MiB is free. Process 411 has 17179869184.00 GiB memory in use. Including x",
+        "--gpu-memory-utilization 0.88, or --max-model-len 65536",
     ),
     "a display holds a little": (
         "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 3.00 GiB. GPU 0 has a total capacity of 79.25 GiB of which "
