@@ -16,7 +16,7 @@ from playbooks import REPOSITORY
 from test_backend_sources import Host, git
 
 # Release "bad" chats badly; one in the file `hang` keeps its probe waiting.
-APP = '''
+APP = """
 import os, time
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def chat():
     if RELEASE.startswith("bad"):
         raise HTTPException(500, "this release is bad")
     return {"answer": "네"}
-'''
+"""
 
 
 class Releases(Host):
@@ -116,9 +116,18 @@ def test_a_run_after_a_killed_one_proves_what_that_activated_or_takes_it_back(ho
     hang = host.checkout / "hang"
     hang.touch()
     program = Path(sys.executable).with_name("ansible-playbook")
-    command = [program, "-i", host.folder / "inventory", "deploy.yml", "-e", json.dumps(host.variables("bad 2"))]
+    command = [
+        program,
+        "-i",
+        host.folder / "inventory",
+        "deploy.yml",
+        "-e",
+        json.dumps(host.variables("bad 2")),
+    ]
     environment = os.environ | {"ANSIBLE_HOME": f"{host.directory}-ansible", "ANSIBLE_NOCOLOR": "1"}
-    with subprocess.Popen(command, cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, text=True) as play:
+    with subprocess.Popen(
+        command, cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, text=True
+    ) as play:
         assert play.stdout
         said = ""
         while "HANDLER [service : Probe backend]" not in said:
@@ -135,7 +144,9 @@ def test_a_run_after_a_killed_one_proves_what_that_activated_or_takes_it_back(ho
         time.sleep(0.1)
     bad, pid = host.current, host.about()["pid"]
     status = host.run("ansible/status.yml", **host.variables("a"))
-    assert f"proof    {bad}, activated" in status.stdout and "was not proven by any probe since" in status.stdout
+    assert (
+        f"proof    {bad}, activated" in status.stdout and "was not proven by any probe since" in status.stdout
+    )
     run = host.release("bad 2")
     assert run.returncode == 2 and "HANDLER [service : Restart backend]" not in run.stdout, run.stdout
     assert f"Release {bad} is taken back, and {host.ids['a']} serves again" in words(run)

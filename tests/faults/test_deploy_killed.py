@@ -74,14 +74,16 @@ def test_killed_between_activation_and_restart(host: Host, report: Report) -> No
 
 
 def test_host_reboots_in_the_middle_of_a_deploy(host: Host, report: Report) -> None:
-    """The host reboots while a release that cannot call tools is started: after the boot it serves, and that no probe has proven it is told; the same deploy again probes it, without a restart, and takes it back."""
+    """The host reboots while a bad release starts: it serves, the host says that no probe has proven it, and a deploy takes it back."""
     boot = "systemctl show --property=UserspaceTimestamp --value"
     booted, before = host.told(boot), host.told("cat /run/vllm/release")
     change = variables(vllm_tool_call_parser="")
     with host.client() as client:
         with host.play("deploy.yml", *change) as play:
             play.says("restarting", 300)
-            host.until(lambda: host.told("readlink /opt/vllm/releases/vllm/current") != before, 60, "activated")
+            host.until(
+                lambda: host.told("readlink /opt/vllm/releases/vllm/current") != before, 60, "activated"
+            )
             host.ssh("systemctl reboot")
             run = play.ended(300)
         assert run.returncode == 4, run.stdout
