@@ -21,6 +21,7 @@ def prepared_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pat
     directory = tmp_path_factory.mktemp("d") / "demo"
     first = run_playbook("ansible/check.yml", directory, umask=0o077)
     assert first.returncode == 0, first.stdout
+    assert not (directory / "deploy.lock").exists(), "checks alone lock nothing"
     yield directory
     last = run_playbook("ansible/demo_stop.yml", directory)
     assert last.returncode == 0, last.stdout

@@ -5,10 +5,12 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import time
 from collections.abc import Callable
 
 from tests.faults.deploys import difference, present, undisturbed
 from tests.faults.rows import Report
+from tests.faults.watching import canary
 from tests.systemd.deployed import Host
 from tests.systemd.play import said
 
@@ -33,14 +35,16 @@ def test_two_deploys_at_once(host: Host, report: Report) -> None:
 
 
 def test_lock_of_a_run_that_died_elsewhere(host: Host, refused: Refused) -> None:
-    """A run on another machine died and left its lock: the next is refused with holder and age, and deploy_lock_break takes it over."""
+    """A run on another machine died and left its lock: for three minutes a deploy is refused with holder and age, then it takes over."""
     holder = {"user": "kim", "host": "laptop", "pid": 4711, "started": "1", "boot": "elsewhere"}
-    host.told(
-        f"echo '{json.dumps(holder)}' >{LOCK}.new && touch -d '-5 min' {LOCK}.new && mv {LOCK}.new {LOCK}"
-    )
+    holder["since"] = time.time() - 300
+    host.told(f"echo '{json.dumps(holder)}' >{LOCK}.new && mv {LOCK}.new {LOCK}")
     words = refused()
     assert "kim@laptop (process 4711), since 5 min" in words and "deploy_lock_break=true" in words
-    run = host.playbook("deploy.yml", "-e", "deploy_lock_break=true", seconds=300)
+    host.told(f"touch -d '-4 min' {LOCK}")
+    code, seen = canary(host)
+    assert code == 1 and "alive: " in seen and "left over from a deploy: kim@laptop began it" in seen
+    run = host.playbook("deploy.yml", seconds=300)
     assert run.returncode == 0, run.stdout
-    assert "taken over from kim@laptop (process 4711): deploy_lock_break was given" in said(run)
+    assert "taken over from kim@laptop (process 4711): it gave no sign of life for 2" in said(run)
     assert host.ssh(f"test -e {LOCK}").returncode != 0

@@ -7,6 +7,7 @@ host that is removed again, for the host's own may be missing or older. What can
 from __future__ import annotations
 
 import tarfile
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,11 @@ cd /
 """
 
 
+def sources(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    """Leave bytecode out."""
+    return None if Path(member.name).name == "__pycache__" else member
+
+
 class ActionModule(ActionBase):
     """Run ``argv``, a command of python_checks; a warning passes and is shown."""
 
@@ -56,12 +62,13 @@ class ActionModule(ActionBase):
         said = [reply[key] for key in ("stdout", "stderr") if reply.get(key)]
         verdict = "\n".join(said) or str(reply.get("msg"))
         if dry and reply.get("rc") in MISSING:
-            name = self._task.get_name().strip()
-            Display().warning(
-                f"not checked in this dry run, for it needs what is not installed yet: {name} ({verdict})"
-            )
-            return {"changed": False, "skipped": True, "verdict": "", "msg": verdict}
-        if reply.get("rc") == WARNING:
+            words = f"NOT CHECKED in this dry run, for it needs what is not installed yet: {self._task.get_name().strip()} ({verdict})"
+            Display().display(
+                f"  {words}", color=constants.COLOR_WARN
+            )  # a warning of a skipped task is hidden with it
+            return {"changed": False, "skipped": True, "verdict": "", "msg": words}
+        # A Python that cannot even load the probes ends with this exit code, too.
+        if reply.get("rc") == WARNING and " WARNING: " in reply["stdout"]:
             return {"changed": False, "verdict": verdict, "warnings": [verdict]}
         return {"changed": False, "verdict": verdict, "failed": reply.get("rc") != 0, "msg": verdict}
 
@@ -70,15 +77,11 @@ class ActionModule(ActionBase):
         checks = next((word for word in argv if word.endswith("/bin/checks")), "")
         if not checks:
             return argv
-        local = Path(constants.DEFAULT_LOCAL_TMP) / f"checks-{self._task._uuid}.tar"
-        with tarfile.open(local, "w") as tar:
-            tar.add(
-                SOURCE,
-                SOURCE.name,
-                filter=lambda member: None if member.name.endswith("__pycache__") else member,
-            )
         remote = f"{self._make_tmp_path()}/checks.tar"
-        self._transfer_file(str(local), remote)
-        local.unlink()
+        with tempfile.TemporaryDirectory() as scratch:
+            local = Path(scratch) / "checks.tar"
+            with tarfile.open(local, "w") as tar:
+                tar.add(SOURCE, SOURCE.name, filter=sources)
+            self._transfer_file(str(local), remote)
         self._fixup_perms2([self._connection._shell.tmpdir, remote])
         return ["sh", "-c", CARRIED, "sh", remote, checks, *argv]

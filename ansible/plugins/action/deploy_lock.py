@@ -32,7 +32,7 @@ END = """
 cd {folder} 2>/dev/null || exit 0
 rm -f progress-*.alive
 tries=0
-while [ $((tries += 1)) -le 50 ] && ls progress-* >/dev/null 2>&1; do sleep 0.1; done
+while [ $((tries += 1)) -le 80 ] && ls progress-* >/dev/null 2>&1; do sleep 0.1; done
 rm -f progress-*
 """
 # One that is gone was removed by a person, or with everything else.
