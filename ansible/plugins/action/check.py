@@ -6,6 +6,7 @@ host that is removed again, for the host's own may be missing or older. What can
 
 from __future__ import annotations
 
+import sys
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from ansible.utils.display import Display
 
 from ansible import constants
 from ansible.plugins.action import ActionBase
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "common"))
+from plain_text import plain  # Ansible keeps plugins out of packages
 
 WARNING = 1  # exit code of python_checks
 MISSING = (125, 126, 127)  # exit codes of sh and env: a program or a directory is not there
@@ -54,7 +58,7 @@ class ActionModule(ActionBase):
         argv = self._carried(args["argv"]) if dry else args["argv"]
         reply = self._execute_module("ansible.legacy.command", {"argv": argv}, task_vars=task_vars)
         said = [reply[key] for key in ("stdout", "stderr") if reply.get(key)]
-        verdict = "\n".join(said) or str(reply.get("msg"))
+        verdict = plain("\n".join(said) or reply.get("msg"))
         if dry and reply.get("rc") in MISSING:
             name = self._task.get_name().strip()
             Display().warning(
