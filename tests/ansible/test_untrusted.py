@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from ansible.errors import AnsibleActionFail
+from playbooks import REPOSITORY
 from plugins import load
 
 inspect_checkout = load("modules/inspect_checkout")
@@ -192,3 +194,11 @@ def test_an_interpreter_that_others_may_change_is_not_run(tmp_path: Path, mode: 
     os.chown(python, 4711, 0)
     inspect_host.look_at(str(python), refused := [])
     assert "belongs to user 4711" in refused[0] and not (tmp_path / "ran").exists()
+
+
+def test_no_play_has_root_import_from_a_login_users_home() -> None:
+    """Ansible starts modules as root in that directory. (That it helps is seen on a host: tests/systemd/served/test_root.py.)"""
+    for path in sorted((REPOSITORY / "ansible").glob("*.yml")):
+        plays = [play for play in yaml.safe_load(path.read_text()) if "hosts" in play]
+        for play in plays if path.name != "bundle.yml" else []:  # that asks no host
+            assert play.get("environment") == {"PYTHONSAFEPATH": "1"}, f"{path.name}: {play['name']}"

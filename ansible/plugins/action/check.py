@@ -6,6 +6,7 @@ host that is removed again, for the host's own may be missing or older. What can
 
 from __future__ import annotations
 
+import hashlib
 import sys
 import tarfile
 from pathlib import Path
@@ -30,8 +31,11 @@ tree=$(mktemp -d 2>/dev/null || TMPDIR=/tmp mktemp -d)
 trap 'rm -rf "$tree"' EXIT
 trap 'exit 130' HUP INT TERM
 chmod 755 "$tree"
-tar --extract --no-same-owner --file "$1" --directory "$tree"
-checks=$2; shift 2
+cat "$1" >"$tree/.tar"  # the login user's, who may have put another in its place
+echo "$2  $tree/.tar" | sha256sum --check --status || { echo 'what arrived is not what was sent' >&2; exit 3; }
+tar --extract --no-same-owner --file "$tree/.tar" --directory "$tree"
+rm "$tree/.tar"
+checks=$3; shift 3
 for python in "${checks%/bin/checks}"/venvs/checks-*/bin/python python3.13 python3.12 python3.11 python3; do
     "$python" -I -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break
     python=
@@ -83,6 +87,7 @@ class ActionModule(ActionBase):
             )
         remote = f"{self._make_tmp_path()}/checks.tar"
         self._transfer_file(str(local), remote)
+        digest = hashlib.sha256(local.read_bytes()).hexdigest()
         local.unlink()
         self._fixup_perms2([self._connection._shell.tmpdir, remote])
-        return ["sh", "-c", CARRIED, "sh", remote, checks, *argv]
+        return ["sh", "-c", CARRIED, "sh", remote, digest, checks, *argv]
