@@ -66,11 +66,7 @@ def look(path: Path, compiled: bool, user: str = "", root: Path = Path("/")) -> 
         wanted = os.W_OK | os.X_OK
         writable = not user or os.access(".", wanted, dir_fd=directory, effective_ids=True)
     os.close(directory)
-    foreign = []
-    with suppress(OSError):
-        foreign = sorted(
-            f"{each.name} ({_owner(each)})" for each in seen.iterdir() if each.lstat().st_uid != facts.st_uid
-        )
+    foreign = [] if facts.st_mode & stat.S_ISVTX else _foreign(path, facts, user, root)
     return Place(
         str(path),
         compiled,
@@ -82,8 +78,26 @@ def look(path: Path, compiled: bool, user: str = "", root: Path = Path("/")) -> 
         forbidden,
         bool(system.f_flag & os.ST_NOEXEC),
         bool(system.f_files) and system.f_favail == 0,
-        () if facts.st_mode & stat.S_ISVTX else tuple(foreign),
+        tuple(foreign),
     )
+
+
+def _foreign(path: Path, facts: os.stat_result, user: str, root: Path) -> list[str]:
+    """Return what others own in a directory, as far as its user sees: a process may name any as its own, and root would read that."""
+    found: list[str] = []
+    top = os.open(root, os.O_PATH | os.O_DIRECTORY)
+    us = None if os.geteuid() else user or None  # who may not act as another sees no more than itself
+    with suppress(OSError, CheckError), users.acting_as(us):
+        directory = os.open(path.relative_to("/"), os.O_RDONLY | os.O_DIRECTORY, dir_fd=top)
+        try:
+            if os.path.samestat(os.fstat(directory), facts):
+                owners = {name: os.lstat(name, dir_fd=directory).st_uid for name in os.listdir(directory)}
+                others = {name: uid for name, uid in owners.items() if uid != facts.st_uid}
+                found = sorted(f"{name} ({proc.user_name(uid)})" for name, uid in others.items())
+        finally:
+            os.close(directory)
+    os.close(top)
+    return found
 
 
 def environment(pid: int) -> dict[str, str]:

@@ -6,7 +6,7 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
-OTHER = (errno.EINVAL, errno.EFBIG)  # of what is no file that is read here
+OTHER = (errno.EINVAL, errno.EFBIG, errno.ELOOP)  # of what is no file that is read here
 LIMIT = 256 * 2**20  # bytes; the largest file that is read whole, a tokenizer, has 30 MB
 
 

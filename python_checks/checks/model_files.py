@@ -5,7 +5,7 @@ import os
 import re
 from pathlib import Path
 
-from python_checks import json_files, proc, safetensors
+from python_checks import json_files, proc, regular, safetensors
 from python_checks.json_files import COPY
 from python_checks.result import CheckError, Fault, Result, State, conclude
 
@@ -101,6 +101,11 @@ def _safetensors(directory: Path, faults: list[Fault]) -> list[Path]:
             continue  # noted with the index
         except safetensors.BadShardError as error:
             faults.append(Fault(str(error), COPY))
+            continue
+        except OSError as error:
+            if error.errno not in regular.OTHER:
+                raise
+            faults.append(Fault(f"{shard.name} {error.strerror}", COPY))
             continue
         lost = sorted({tensor for tensor, file in weights.items() if file == shard.name} - held)
         if lost:

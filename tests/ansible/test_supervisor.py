@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import re
 import signal
@@ -19,7 +20,11 @@ from ansible.template import Templar, trust_as_template
 from playbooks import REPOSITORY
 
 SERVICE = """
-import json, mmap, multiprocessing, os, subprocess, sys
+import glob, json, mmap, multiprocessing, os, signal, subprocess, sys
+def map_others(number, frame):
+    kept.extend(mmap.mmap(os.open(path, os.O_RDWR), 4096) for path in glob.glob(f"/dev/shm/other-{sys.argv[1]}-*"))
+kept = []
+signal.signal(signal.SIGUSR1, map_others)
 lock = multiprocessing.get_context("spawn").Lock()  # a semaphore in /dev/shm, as vLLM has them
 path = f"/dev/shm/{sys.argv[1]}-{os.getpid()}"  # a name of its own at each start, as vLLM's
 file = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
@@ -193,6 +198,28 @@ def test_stop_leaves_no_shared_memory(supervised: Supervised) -> None:
     supervised.stop()
     assert not alive(int(str(state["child"])))
     assert not supervised.shared_files()
+
+
+def test_what_others_made_or_map_stays(supervised: Supervised) -> None:
+    """A program that shares memory with the service, such as a client of it, keeps it when the service ends."""
+    first = supervised.state()
+    files = [Path(f"/dev/shm/other-{supervised.shared}-{name}") for name in ("before", "mapped")]
+    try:
+        files[0].write_bytes(bytes(4096))
+        time.sleep(2.5)  # its time is compared with a start, of which whole seconds are told
+        os.kill(int(str(first["pid"])), signal.SIGKILL)
+        pid = int(str(supervised.state()["pid"]))
+        files[1].write_bytes(bytes(4096))
+        with files[1].open("r+b") as file, mmap.mmap(file.fileno(), 4096):
+            os.kill(pid, signal.SIGUSR1)
+            maps = Path(f"/proc/{pid}/maps")
+            until(lambda: all(file.name in maps.read_text() for file in files))
+            supervised.wait_for_reaper()
+            supervised.stop()
+            assert all(file.exists() for file in files) and not supervised.shared_files()
+    finally:
+        for path in files:
+            path.unlink(missing_ok=True)
 
 
 def test_killed_supervisord_takes_its_services_along(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ GOOD: dict[str, list[Any]] = {
     "vllm_host": ["127.0.0.1", "0.0.0.0", "::", "::1", "localhost", "ml-35.example"],
     "vllm_user": ["vllm", "vrsoft", "John.Doe", "svc@corp"],
     "vllm_cuda_visible_devices": ["", "0", "0,1", "GPU-6a5c", "MIG-GPU-6a5c/1/0,MIG-1"],
-    "vllm_environment": [{}, {"A": "false", "_B1": 1}],
+    "vllm_environment": [{}, {"A": "false", "_B1": 1}, {"A": "two\nlines\tand a tab"}],
     "vllm_served_model_name": ["gpt-oss-120b", "한국어 모델", "a/b"],
     "vllm_model": ["/srv/my models/한국어"],
     "vllm_python": ["", "/usr/bin/python3.12"],
@@ -53,9 +53,10 @@ BAD: dict[str, list[Any]] = {
     "vllm_host": ["", "http://127.0.0.1", "127.0.0.1:8000", "127.0.0.1 ", "[::1]", "-x", "a b", "1.2.3.4.5"],
     "vllm_user": ["", "a b", "-v", "vllm\n"],
     "vllm_cuda_visible_devices": ["0, 1", "0;1", "all", "0,", "cuda:0"],
+    "backend_environment": [{"A": "\x1b[2J"}, {"A\n": "1"}, {"A": "\x00"}],
     "vllm_environment": [{"A": False}, {"A": None}, {"A B": "1"}, {"1A": "1"}, {"A": ["1"]}, "A=1", {"Ä": "1"}],
     "vllm_extra_args": ["--seed 1", "--seed,1", {"--seed": 1}, ["--note", "a\nb"]],
-    "vllm_served_model_name": ["", "-x", "@file", " x", "a\nExecStartPre=+/bin/sh"],
+    "vllm_served_model_name": ["", "-x", "@file", " x", "a\nExecStartPre=+/bin/sh", "a\x1b]0;x", "a\x9b31m", "a\u2028b", "a\u202eb"],
     "vllm_model": ["", "models/x", "~/model", "/srv/x\ny"],
     "vllm_log_file": ["vllm.log", ""],
     "vllm_python": ["python3.12", "~/bin/python"],
@@ -128,6 +129,8 @@ def said(
         ({"vllm_lock": "vllm-cuda", "vllm_tensor_parallel_size": 4}, "vllm_cuda_visible_devices (0,1) has 2"),
         ({"vllm_lock": "/srv/own.txt", "vllm_cuda_visible_devices": ""}, "vllm_cuda_visible_devices (empty) has 0"),
         ({"vllm_environment": {"CUDA_VISIBLE_DEVICES": "1"}}, "vllm_environment has CUDA_VISIBLE_DEVICES"),
+        ({"host_directory": "/opt/vllm", "vllm_model": "/opt/vllm/cache/gpt"}, "/opt/vllm/cache is made by deploys"),
+        ({"host_directory": "/opt/vllm", "backend_directory": "/opt/vllm/tmp"}, "backend_directory is /opt/vllm/tmp"),
     ],
 )  # fmt: skip
 def test_contradictions(values: dict[str, Any], words: str) -> None:
@@ -138,6 +141,11 @@ def test_contradictions(values: dict[str, Any], words: str) -> None:
     "values",
     [
         {"vllm_port": 8001, "vllm_served_model_name": "b"},
+        {
+            "host_directory": "/opt/vllm",
+            "vllm_model": "/opt/vllm/models/gpt",
+            "backend_directory": "/opt/vllm/backend/own",
+        },
         {"vllm_port": 8001, "backend_vllm_url": "http://localhost:8001/v1/"},
         {"backend_port": 8000, "vllm_host": "10.0.0.5"},
         {"backend_vllm_url": "https://gateway.example/v1", "backend_model": "other"},

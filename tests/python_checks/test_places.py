@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -96,6 +97,26 @@ def test_what_a_start_by_hand_left(tmp_path: Path) -> None:
     assert found.remedy == f"sudo chown -R nobody: {tmp_path}"
     tmp_path.chmod(0o1777)  # as /tmp: there it is nothing special
     assert not places.look(tmp_path, True).foreign
+
+
+@as_root
+@pytest.mark.parametrize("mode", [0o755, 0o700])
+def test_the_doctor_tells_no_names_that_the_services_user_cannot_see(mode: int) -> None:
+    """A process may name any directory as its HOME, also after its start, or make its own one a link."""
+    with tempfile.TemporaryDirectory() as folder:
+        above, secret, own = Path(folder), Path(folder, "root"), Path(folder, "own")
+        above.chmod(0o755)
+        (secret / "home").mkdir(parents=True)
+        (secret / "home/key-of-nobody").touch()
+        os.chown(secret / "home/key-of-nobody", NOBODY, -1)
+        (secret if mode == 0o755 else secret / "home").chmod(0o700)
+        (secret / "home" if mode == 0o755 else secret).chmod(mode if mode == 0o755 else 0o755)
+        own.symlink_to(secret / "home")
+        for path in (secret / "home", own):
+            assert places.look(path, True, "nobody").foreign == ()
+        (secret / "home").chmod(0o755)
+        secret.chmod(0o755)
+        assert places.look(own, True, "nobody").foreign == ("key-of-nobody (nobody)",)
 
 
 def test_the_directories_are_those_of_the_process(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ host that is removed again, for the host's own may be missing or older. What can
 
 from __future__ import annotations
 
+import hashlib
+import sys
 import tarfile
 import tempfile
 from pathlib import Path
@@ -15,6 +17,9 @@ from ansible.utils.display import Display
 
 from ansible import constants
 from ansible.plugins.action import ActionBase
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "common"))
+from plain_text import plain  # Ansible keeps plugins out of packages
 
 WARNING = 1  # exit code of python_checks
 MISSING = (125, 126, 127)  # exit codes of sh and env: a program or a directory is not there
@@ -27,8 +32,11 @@ tree=$(mktemp -d 2>/dev/null || TMPDIR=/tmp mktemp -d)
 trap 'rm -rf "$tree"' EXIT
 trap 'exit 130' HUP INT TERM
 chmod 755 "$tree"
-tar --extract --no-same-owner --file "$1" --directory "$tree"
-checks=$2; shift 2
+cat "$1" >"$tree/.tar"  # the login user's, who may have put another in its place
+echo "$2  $tree/.tar" | sha256sum --check --status || { echo 'what arrived is not what was sent' >&2; exit 3; }
+tar --extract --no-same-owner --file "$tree/.tar" --directory "$tree"
+rm "$tree/.tar"
+checks=$3; shift 3
 for python in "${checks%/bin/checks}"/venvs/checks-*/bin/python python3.13 python3.12 python3.11 python3; do
     "$python" -I -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break
     python=
@@ -60,7 +68,7 @@ class ActionModule(ActionBase):
         argv = self._carried(args["argv"]) if dry else args["argv"]
         reply = self._execute_module("ansible.legacy.command", {"argv": argv}, task_vars=task_vars)
         said = [reply[key] for key in ("stdout", "stderr") if reply.get(key)]
-        verdict = "\n".join(said) or str(reply.get("msg"))
+        verdict = plain("\n".join(said) or reply.get("msg"))
         if dry and reply.get("rc") in MISSING:
             words = f"NOT CHECKED in this dry run, for it needs what is not installed yet: {self._task.get_name().strip()} ({verdict})"
             Display().display(
@@ -83,5 +91,6 @@ class ActionModule(ActionBase):
             with tarfile.open(local, "w") as tar:
                 tar.add(SOURCE, SOURCE.name, filter=sources)
             self._transfer_file(str(local), remote)
+            digest = hashlib.sha256(local.read_bytes()).hexdigest()
         self._fixup_perms2([self._connection._shell.tmpdir, remote])
-        return ["sh", "-c", CARRIED, "sh", remote, checks, *argv]
+        return ["sh", "-c", CARRIED, "sh", remote, digest, checks, *argv]

@@ -2,32 +2,56 @@
 
 from __future__ import annotations
 
+import hashlib
+import sys
 import tarfile
 import tempfile
 from pathlib import Path
 from typing import Any
 
+from ansible.errors import AnsibleActionFail
+
 from ansible.plugins.action import ActionBase
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "common"))
+from links import OUT, astray  # Ansible keeps plugins out of packages
 
 SPEC = {
     "source": {"type": "path", "required": True},
     "directory": {"type": "path", "required": True},
 }
 # It is there whole or not at all: unpacked beside its place, then moved. What an interrupted run left is replaced.
+# It comes in a file of the login user, who may not be root: what is unpacked is a copy of that, once it is seen to be what was sent.
 UNPACK = """
 set -e
-rm -rf "$1.new" "$1"
+rm -rf "$1.new" "$1.tar"
 mkdir -p "$1.new"
-tar --extract --no-same-owner --file "$2" --directory "$1.new"
-mv "$1.new" "$1"
+cat "$2" >"$1.tar"
 rm -f "$2"
+if ! echo "$3  $1.tar" | sha256sum --check --status; then
+    rm -r "$1.new" "$1.tar"
+    echo "what arrived is not what was sent" >&2
+    exit 1
+fi
+rm -rf "$1"
+tar --extract --no-same-owner --file "$1.tar" --directory "$1.new"
+mv "$1.new" "$1"
+rm "$1.tar"
 """
 
 
 def plain(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    """Give a member a mode that everyone may read; leave bytecode out."""
+    """Give a member a mode that everyone may read; leave bytecode out, and what is neither a file nor a folder."""
     member.mode = 0o755 if member.isdir() else 0o644
-    return None if Path(member.name).name == "__pycache__" else member
+    kept = member.isdir() or member.isreg()
+    return member if kept and Path(member.name).name != "__pycache__" else None
+
+
+def refuse(source: Path) -> None:
+    """Refuse links that no copy can hold; one that leads out of the folder is the user's to make."""
+    for path in filter(Path.is_symlink, source.rglob("*")):
+        if (why := astray(path, source)) not in ("", OUT):
+            raise AnsibleActionFail(f"{path} is a link that leads {why}: remove it.")
 
 
 class ActionModule(ActionBase):
@@ -42,11 +66,14 @@ class ActionModule(ActionBase):
         remote = f"{self._make_tmp_path()}/tree.tar"
         with tempfile.TemporaryDirectory() as scratch:
             local = Path(scratch) / "tree.tar"
+            refuse(Path(args["source"]))
             with tarfile.open(local, "w", dereference=True) as tar:
                 tar.add(args["source"], ".", filter=plain)
+            with local.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
             self._transfer_file(str(local), remote)
         self._fixup_perms2([self._connection._shell.tmpdir, remote])
-        argv = ["sh", "-c", UNPACK, "sh", args["directory"], remote]
+        argv = ["sh", "-c", UNPACK, "sh", args["directory"], remote, digest]
         result: dict[str, Any] = self._execute_module(
             "ansible.legacy.command", {"argv": argv}, task_vars=task_vars
         )

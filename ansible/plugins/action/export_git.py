@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -19,6 +20,9 @@ from ansible.errors import AnsibleActionFail
 
 from ansible import constants
 from ansible.plugins.action import ActionBase
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "common"))
+from links import astray  # Ansible keeps plugins out of packages
 
 SPEC = {
     "url": {"type": "str", "required": True},
@@ -143,11 +147,10 @@ def refuse(tree: Path, url: str) -> None:
         raise AnsibleActionFail(
             f"{url} has submodules, which are not exported. Use backend_source: copy with a folder."
         )
-    for path in tree.rglob("*"):
-        if path.is_symlink() and not path.resolve().is_relative_to(tree.resolve()):
-            name = path.relative_to(tree)
+    for path in filter(Path.is_symlink, tree.rglob("*")):
+        if why := astray(path, tree):
             raise AnsibleActionFail(
-                f"{name} of {url} is a link that leads out of the repository, and is not followed."
+                f"{path.relative_to(tree)} of {url} is a link that leads {why}, and is not followed."
             )
 
 

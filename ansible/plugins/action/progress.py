@@ -12,14 +12,19 @@ import copy
 import os
 import shlex
 import signal
+import sys
 import threading
 import time
 import uuid
+from pathlib import Path
 from typing import Any
 
 from ansible.utils.display import Display
 
 from ansible.plugins.action import ActionBase
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "common"))
+from plain_text import plain  # Ansible keeps plugins out of packages
 
 SPEC = {
     "argv": {"type": "list", "elements": "str", "required": True},
@@ -80,7 +85,7 @@ class Follower(threading.Thread):
                 os.kill(os.getpid(), signal.SIGTERM)
                 return
             reply = self.action._low_level_execute_command(f"touch -c {path}.alive; tail -n 1 {path}")
-            line = reply["stdout"].strip() if reply["rc"] == 0 else ""
+            line = plain(reply["stdout"].strip()) if reply["rc"] == 0 else ""
             if line and line != shown:
                 passed = "" if line.endswith(" s)") else f" ({time.monotonic() - self.start_time:.0f} s)"
                 Display().display(f"  {self.label}: {line}{passed}")
@@ -115,6 +120,7 @@ class ActionModule(ActionBase):
             follower.done.set()
             follower.join(timeout=10)
         if result.get("rc"):
-            said = (result["stdout"].strip(), result.pop("stderr", "").strip())
+            said = [plain(result.pop(name, "").strip()) for name in ("stdout", "stderr")]
+            result |= {"stdout": said[0], "stdout_lines": said[0].splitlines(), "stderr_lines": []}
             result["msg"] = "\n".join(part for part in said if part)
         return result | {"cmd": args["argv"]}

@@ -13,6 +13,22 @@ from ansible.parsing.dataloader import DataLoader
 Values = dict[str, Any]
 LOCAL = re.compile(r"localhost|127\..*|::1")
 WILDCARDS = ("0.0.0.0", "::")
+# Directories of host_directory that are the roles' alone.
+MADE = (
+    "bin",
+    "venvs",
+    "checks",
+    "releases",
+    "cache",
+    "tmp",
+    "watch",
+    "metrics",
+    "supervisor",
+    "bundle",
+    "python",
+    "vllm",
+    "logs",
+)
 # Of the backend, and their names in its environment.
 FOLLOWERS = {"backend_vllm_url": "VLLM_BASE_URL", "backend_model": "MODEL_NAME"}
 
@@ -89,6 +105,15 @@ def of_two_hosts(values: Values, served: set[str]) -> Iterator[str]:
         yield f"backend_model is not set, and the inventory serves {models}. Set it to the one to ask for."
 
 
+def misplaced(values: Values) -> Iterator[str]:
+    """Yield what of the user's lies where a deploy makes things, and a removal takes them away."""
+    for name in ("vllm_model", "backend_directory"):
+        place = Path(values.get(name) or "/")
+        for made in (Path(values.get("host_directory") or "/none", each) for each in MADE):
+            if made == place or made in place.parents:
+                yield f"{name} is {place}, and {made} is made by deploys and removed with them. Put it elsewhere, also beside that."
+
+
 def contradictions(values: Values, groups: list[str], served: set[str]) -> Iterator[str]:
     """Yield how the variables of a host contradict each other."""
     devices = [each for each in str(values["vllm_cuda_visible_devices"]).split(",") if each]
@@ -103,5 +128,6 @@ def contradictions(values: Values, groups: list[str], served: set[str]) -> Itera
         )
     if "vllm" in groups and "CUDA_VISIBLE_DEVICES" in values["vllm_environment"]:
         yield "vllm_environment has CUDA_VISIBLE_DEVICES, which vllm_cuda_visible_devices sets. Set that."
+    yield from misplaced(values)
     if "backend" in groups:
         yield from of_one_host(values) if "vllm" in groups else of_two_hosts(values, served)

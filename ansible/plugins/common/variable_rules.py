@@ -66,6 +66,10 @@ def is_environment(value: dict[Any, Any]) -> bool:
 
 # Sockets below host_directory/tmp have names of up to 40 characters, and the kernel takes paths of 107.
 LONGEST = 66
+# What no line of a unit, a log or a terminal may hold: controls (Cc), separators that some take for the end of a line, and what turns the
+# direction of a text. An environment's values may have lines: its quoting keeps them.
+CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+LINES = dict.fromkeys(map(ord, "\n\t"))
 GPU = r"(?:\d+|(?:GPU|MIG)-[\w-]+(?:/\d+)*)"
 # The first pattern that is a variable's whole name counts.
 RULES = {
@@ -112,11 +116,13 @@ def own_fault(name: str, value: Any, option: dict[str, Any]) -> str:
     rule = next((rule for pattern, rule in RULES.items() if re.fullmatch(pattern, name)), None)
     if rule and not rule.fits(value):
         return f"{name} is {shown}; give {rule.wanted}."
-    if any(ord(each) < 32 or ord(each) == 127 for each in flat(value)):
+    if CONTROLS.search(flat(value).translate(LINES if isinstance(value, dict) else {})):
         return f"{name} is {shown}; give a text without control characters."
     return ""
 
 
 def flat(value: Any) -> str:
-    """Return all the text of a value; what a dict holds is not looked into."""
+    """Return all the text of a value."""
+    if isinstance(value, dict):
+        value = [*value, *value.values()]
     return "".join(map(flat, value)) if isinstance(value, list | tuple) else str(value)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import pwd
+import re
+import select
+import signal
+import stat
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,6 +42,9 @@ SPEC = {
     "user": {"type": "str", "required": True},
 }
 Command = list[str | Path]
+LARGE = 16 * 2**20  # bytes of a module or of settings that are read
+SECONDS = 240  # for a look, its three commands of a minute at most among it
+SAID = 2**20  # bytes
 
 
 def command(argv: Command, directory: Path) -> subprocess.CompletedProcess[str]:
@@ -74,6 +83,16 @@ def faults(directory: Path, app: str, user: str) -> Iterator[str]:
         yield f"{python} -m uvicorn does not run ({last}). Install it: {python} -m pip install uvicorn"
 
 
+def regular(path: Path) -> bytes:
+    """Return what a regular file holds, of a large one its beginning, its size and its time; nothing of a FIFO that nobody writes to."""
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        facts = os.fstat(file.fileno())
+        if not stat.S_ISREG(facts.st_mode):
+            return b""
+        rest = f"{facts.st_size} {facts.st_mtime_ns}".encode() if facts.st_size > LARGE else b""
+        return file.read(LARGE) + rest
+
+
 def content(directory: Path) -> Iterator[bytes]:
     """Yield what the backend would load: its modules, its settings, and which packages it has."""
     for folder, folders, names in os.walk(directory):
@@ -84,9 +103,10 @@ def content(directory: Path) -> Iterator[bytes]:
         )
         for name in sorted(names):
             path = Path(folder, name)
-            if (path.suffix == ".py" or path == directory / ".env") and os.access(path, os.R_OK):
-                data = path.read_bytes()
-                yield f"{path.relative_to(directory)} {len(data)}\n".encode() + data
+            if path.suffix == ".py" or path == directory / ".env":
+                with contextlib.suppress(OSError):  # it may not be read, or is gone by now
+                    data = regular(path)
+                    yield f"{path.relative_to(directory)} {len(data)}\n".encode(errors="replace") + data
     for path in sorted(directory.glob(".venv/lib/python*/site-packages/*.dist-info")):
         yield f"{path.name}\n".encode()
 
@@ -98,12 +118,35 @@ def look(directory: Path, app: str, user: str) -> dict[str, Any]:
     # safe.directory: git runs as the user who runs the backend, also where another one owns the checkout
     tried = command(["git", "-c", "safe.directory=*", "rev-parse", "HEAD"], directory)
     commit = tried.stdout.strip() if tried.returncode == 0 else ""
+    commit = commit if re.fullmatch("[0-9a-f]{40,64}", commit) else ""
     digest = hashlib.sha256(commit.encode())
     for data in content(directory):
         digest.update(data)
     home = pwd.getpwuid(os.geteuid()).pw_dir
     found_home = home if os.path.isdir(home) else ""
     return {"faults": [], "commit": commit, "id": digest.hexdigest()[:12], "home": found_home}
+
+
+def judge(said: bytes, account: pwd.struct_passwd) -> dict[str, Any]:
+    """Return what a process of the user's told, where that is what `look` returns: it is the user's to say, and root's to use.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    found = json.loads(said)
+    faults = [str(fault) for fault in found["faults"]]
+    if faults:
+        return {"faults": faults}
+    if not re.fullmatch("(?:[0-9a-f]{40,64})?", found["commit"]) or not re.fullmatch(
+        "[0-9a-f]{12}", found["id"]
+    ):
+        raise ValueError("no commit and no id of a checkout")
+    return {
+        "faults": [],
+        "commit": found["commit"],
+        "id": found["id"],
+        "home": account.pw_dir if found["home"] else "",
+    }
 
 
 def as_user(user: str, directory: Path, app: str) -> dict[str, Any]:
@@ -117,6 +160,7 @@ def as_user(user: str, directory: Path, app: str) -> dict[str, Any]:
     reading, writing = os.pipe()
     if (child := os.fork()) == 0:
         try:
+            os.setsid()
             os.initgroups(user, account.pw_gid)
             os.setgid(account.pw_gid)
             os.setuid(account.pw_uid)
@@ -126,10 +170,26 @@ def as_user(user: str, directory: Path, app: str) -> dict[str, Any]:
         os.write(writing, json.dumps(found).encode())
         os._exit(0)
     os.close(writing)
-    with os.fdopen(reading) as file:
-        found = json.load(file)
+    said = listen(reading)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child, signal.SIGKILL)  # that user may have stopped it
+    os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    return found
+    try:
+        return judge(said, account)
+    except (ValueError, KeyError, TypeError) as error:
+        return {"faults": [f"{directory} could not be looked at by {user} within {SECONDS} s ({error})."]}
+
+
+def listen(reading: int) -> bytes:
+    """Return what a process says until it ends, within bounds of time and size."""
+    said, deadline = b"", time.monotonic() + SECONDS
+    with os.fdopen(reading, "rb", buffering=0) as file:
+        while len(said) < SAID and (left := deadline - time.monotonic()) > 0:
+            if not select.select([file], [], [], left)[0] or not (more := file.read(2**16)):
+                break
+            said += more
+    return said
 
 
 def main() -> None:

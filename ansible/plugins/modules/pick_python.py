@@ -98,7 +98,9 @@ def main() -> None:
     choice = choose(module.params["uv"], module.params["pythons"], module.params["requirement"])
     if not module.check_mode:
         unfinished = remember.with_suffix(".new")
-        unfinished.write_text(json.dumps(choice), encoding="utf-8")
+        unfinished.unlink(missing_ok=True)
+        with unfinished.open("x", encoding="utf-8") as file:
+            file.write(json.dumps(choice))
         unfinished.replace(remember)
     module.exit_json(changed=True, **choice)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -70,6 +71,7 @@ SPEC = {
     "keep": {"type": "int", "default": 3},
     "belongings": {"type": "list", "elements": "str", "default": []},
 }
+ID = re.compile(r"[\w+][\w.+-]{0,100}", re.ASCII)  # a name of a directory, and no way out of it
 GOOD, LEFT = (
     ".good",
     ".left",
@@ -203,7 +205,9 @@ def write(path: Path, content: str, mode: int) -> None:
     """Replace a file at once."""
     path.parent.mkdir(parents=True, exist_ok=True)  # of supervisord's programs
     unfinished = path.with_name(f".{path.name}.new")
-    unfinished.write_text(content, encoding="utf-8")
+    unfinished.unlink(missing_ok=True)
+    with unfinished.open("x", encoding="utf-8") as file:
+        file.write(content)
     unfinished.chmod(mode)
     unfinished.replace(path)
 
@@ -273,6 +277,8 @@ def main() -> None:
     if given["content"] is not None:
         content = f"{given['file']}\n{given['content']}".encode()
         release = f"{given['version']}-{hashlib.sha256(content).hexdigest()[:12]}"
+    if release and not ID.fullmatch(release):
+        module.fail_json(msg=f"{release!r} is no name of a release.")
     before = {"id": release, "current": releases.current, "good": releases.good(), "left": releases.left()}
     before |= {"candidates": releases.candidates(), "back": releases.back(release)}
     before |= {"exists": (releases.root / release).is_dir(), "running": running(given["running"])}

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,13 @@ SPEC = {
 SHOWN = 5  # files that a message names
 
 
+def leads_in(name: str, flat: bool) -> bool:
+    """Tell whether a name leads to a file below a directory, or, with ``flat``, in it; a model has folders, too."""
+    path = Path(name)
+    inside = not path.is_absolute() and ".." not in path.parts and "\0" not in name
+    return inside and bool(path.parts) and (not flat or name == path.name)
+
+
 def unpack(archive: Path, directory: Path, names: set[str]) -> None:
     """Unpack the members of ``archive`` that are among ``names``; a file is there whole or not at all."""
     directory.mkdir(parents=True, exist_ok=True, mode=0o755)
@@ -49,7 +57,8 @@ def unpack(archive: Path, directory: Path, names: set[str]) -> None:
             source = tar.extractfile(member)
             if member.name in names and source:
                 unfinished = directory / f".{member.name}"
-                with unfinished.open("wb") as file:
+                unfinished.unlink(missing_ok=True)
+                with unfinished.open("xb") as file:
                     shutil.copyfileobj(source, file, 1 << 20)
                 unfinished.chmod(0o644)
                 os.replace(unfinished, directory / member.name)
@@ -57,8 +66,10 @@ def unpack(archive: Path, directory: Path, names: set[str]) -> None:
 
 
 def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    with path.open("rb") as file:
+    """Return the SHA-256 of a regular file; what is something else by now has none."""
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            return ""
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -87,6 +98,10 @@ def main() -> None:
     module = AnsibleModule(SPEC, supports_check_mode=True)
     given = module.params
     directory, remember, files = Path(given["directory"]), Path(given["remember"]), given["files"]
+    if outside := [name for name in files if not leads_in(name, given["exact"])]:
+        module.fail_json(
+            msg=f"{outside[0]!r} is no name of a file in {directory}: the manifest is not one of ansible/bundle.yml."
+        )
     if given["archive"] and not module.check_mode:
         unpack(Path(given["archive"]), directory, set(files))
     text = remember.read_text(encoding="utf-8") if remember.exists() else "{}"
@@ -108,7 +123,9 @@ def main() -> None:
         if json.dumps(known) != text:
             remember.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
             unfinished = remember.with_suffix(".new")
-            unfinished.write_text(json.dumps(known), encoding="utf-8")
+            unfinished.unlink(missing_ok=True)
+            with unfinished.open("x", encoding="utf-8") as file:
+                file.write(json.dumps(known))
             unfinished.replace(remember)
     if wrong and given["remedy"]:
         lines = [f"{directory / name} {why}." for name, why in sorted(wrong.items())]

@@ -43,6 +43,15 @@ def processes() -> list[Process]:
     return table
 
 
+def begun(pid: int) -> float:
+    """Return when ``pid`` started, in seconds since the epoch; one that is gone now."""
+    with contextlib.suppress(OSError, IndexError, StopIteration):
+        ticks = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+        boot = next(line for line in Path("/proc/stat").read_text().splitlines() if line.startswith("btime "))
+        return int(boot.split()[1]) + ticks / os.sysconf("SC_CLK_TCK")
+    return time.time()
+
+
 def shared_files(pid: int) -> set[int]:
     """Return the inodes of /dev/shm that ``pid`` maps; glibc maps a semaphore under another name than it leaves."""
     with contextlib.suppress(OSError):
@@ -58,6 +67,7 @@ class Reaper:
         """Watch the children of the process ``supervisord``."""
         self.supervisord = supervisord
         self.files: dict[int, set[int]] = {}
+        self.begun: dict[int, float] = {}
 
     def look(self) -> None:
         """Note what the groups map, and clean up after those whose first process is gone."""
@@ -69,6 +79,7 @@ class Reaper:
         }
         for group in running | self.files.keys():
             files = self.files.setdefault(group, set())
+            self.begun.setdefault(group, begun(group))
             for process in table:
                 if process.group == group:
                     files |= shared_files(process.pid)
@@ -82,15 +93,19 @@ class Reaper:
             while time.monotonic() < deadline:
                 os.killpg(group, signal.SIGKILL)
                 time.sleep(0.1)
+        seen, since = (
+            self.files.pop(group),
+            self.begun.pop(group) - 1,
+        )  # second: of btime only whole ones are told
+        # What was there before the group, is another user's, or is mapped by a program that lives is not its own to leave behind.
+        in_use = set().union(*(shared_files(process.pid) for process in processes()))
         for file in Path("/dev/shm").iterdir():
             with contextlib.suppress(FileNotFoundError):
-                if file.stat().st_ino in self.files[group]:
+                facts = file.lstat()
+                own = facts.st_uid == os.geteuid() and facts.st_ctime >= since
+                if own and facts.st_ino in seen - in_use:
                     file.unlink()
-        print(
-            f"process group {group} ended, {len(self.files.pop(group))} files of /dev/shm seen",
-            file=sys.stderr,
-            flush=True,
-        )
+        print(f"process group {group} ended, {len(seen)} files of /dev/shm seen", file=sys.stderr, flush=True)
 
 
 def end(signum: int, frame: object) -> NoReturn:
