@@ -12,15 +12,14 @@ from python_checks.nvidia import BUS, KERNEL_LOG
 from python_checks.result import Fault, State, shorten
 
 NOTHING = re.compile(r"\[?(?:N/A|Not Supported|Unknown Error|Requested functionality)|None$", re.IGNORECASE)
-AGAIN = "if it comes back, replace the card"
-RESET = f"stop what uses it and reset it (sudo nvidia-smi -i {{}} -r), else reboot; {AGAIN}"
+RESET = "stop what uses it and reset it (sudo nvidia-smi -i {} -r), else reboot; if it comes back, replace the card"
 REPLACE = "its memory cannot be repaired any more: have the card replaced"
 DRAIN_P2P = (
     "stop all that uses several GPUs together and turn persistence mode off (sudo nvidia-smi -pm 0), then ask nvidia-smi -q "
     "again: it names what to do next"
 )
 DRAIN = "let what runs on it end and start nothing new there, then reset it (sudo nvidia-smi -i {} -r)"
-REBOOT = f"reboot the host: a reset is not enough; {AGAIN}"
+REBOOT = "reboot the host: a reset is not enough; if it comes back, replace the card"
 # What the driver asks for, in this document and by Xid 154 in the kernel's log.
 ACTIONS = {
     "Reset": RESET,

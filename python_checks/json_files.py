@@ -4,10 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+<<<<<<< ours
 from python_checks import regular
+=======
+from python_checks.listed import COPY
+>>>>>>> theirs
 from python_checks.result import Fault
 
-COPY = "copy the model again and compare checksums"
 END = 64  # bytes
 
 
@@ -17,7 +20,7 @@ def load(path: Path, faults: list[Fault]) -> Any:
         return json.loads(regular.content(path))
     except FileNotFoundError:
         faults.append(Fault(f"{path.name} is missing", COPY))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         faults.append(Fault(f"{path.name} is no valid JSON: {error}", COPY))
     except OSError as error:
         if error.errno not in regular.OTHER:

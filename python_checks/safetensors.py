@@ -27,7 +27,11 @@ def tensors(path: Path) -> set[str]:
     with regular.opened(path) as file:
         real = os.fstat(file.fileno()).st_size
         length = int.from_bytes(file.read(8), "little")
-        if real < 8 or length > min(LONGEST_HEADER, real - 8):
+        if real >= 8 and length > LONGEST_HEADER:
+            raise BadShardError(
+                f"{path.name} is no safetensors file: it begins with {length.to_bytes(8, 'little')!r}"
+            )
+        if real < 8 or length > real - 8:
             raise BadShardError(
                 f"{path.name} is cut in its header: {real} bytes, the header alone needs {8 + length}"
             )
@@ -42,7 +46,7 @@ def tensors(path: Path) -> set[str]:
                     f"{path.name}: its header leaves a gap or an overlap at byte {end} of the data"
                 )
             end = stop
-    except (UnicodeDecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         if isinstance(error, BadShardError):
             raise
         raise BadShardError(f"{path.name} has no valid safetensors header: {error!r}") from error

@@ -2,17 +2,25 @@
 
 import argparse
 import os
-import re
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+<<<<<<< ours
 from python_checks import json_files, proc, regular, safetensors
 from python_checks.json_files import COPY
+=======
+from python_checks import json_files, listed, model_places, proc, safetensors, shards
+from python_checks.listed import COPY, DOWNLOAD, RESOLVE
+>>>>>>> theirs
 from python_checks.result import CheckError, Fault, Result, State, conclude
 
 NEEDS: tuple[str, ...] = ()
 
 LARGE = "tokenizer.json"
 JSON_FILES = ("config.json", LARGE, "tokenizer_config.json")
+INDEX, BIN_INDEX = "model.safetensors.index.json", "pytorch_model.bin.index.json"
+NO_WEIGHTS = "no weights: neither *.safetensors nor *.bin"
 CALL_TOKEN = 200012  # <|call|>: without it as an eos id gpt-oss talks on behind a tool call
 
 
@@ -48,24 +56,52 @@ def look(directory: Path, whole: bool = True) -> Result:
                 "give that user read access: chmod -R a+rX on the directory, and +x on those above it",
             )
         ) from error
+    except OSError as error:
+        remedy = "the disk or the share that it lies on fails: see dmesg; then copy the model to another one"
+        raise CheckError(Fault(f"{error.filename} cannot be read: {error.strerror}", remedy)) from error
 
 
 def judge(directory: Path, whole: bool = True) -> Result:
     """Judge the files of a directory that can be read."""
+    evidence = {"bytes": 0, "shards": 0, "directory": str(directory)}
+    if elsewhere := model_places.elsewhere(directory):
+        return conclude("model-files", [elsewhere], "", evidence)
     faults: list[Fault] = []
+    unread = listed.judge([directory / INDEX, directory / BIN_INDEX], faults)
+    weights, files = _files(directory, unread, faults)
+    small = [directory / name for name in JSON_FILES]
+    unread |= listed.judge([*small, *files], faults)
     read = {name: json_files.load if whole or name != LARGE else json_files.ends for name in JSON_FILES}
-    parsed = {name: read[name](directory / name, faults) for name in JSON_FILES}
-    shards = _safetensors(directory, faults)
-    if not shards and not faults:
-        shards = _bins(directory, faults)
-    config = parsed["config.json"]
-    if isinstance(config, dict) and config.get("model_type") == "gpt_oss":
+    parsed = {path.name: read[path.name](path, faults) for path in small if path not in unread}
+    given = parsed.get("config.json")
+    config = given if isinstance(given, dict) else {}
+    tensors = _tensors([file for file in files if file not in unread], weights, faults)
+    words = ""
+    if not weights and directory / INDEX not in unread and shards.numbered(files):
+        faults += shards.by_names(files, str(config.get("model_type")))
+        faults += shards.by_layers(tensors, config) if not faults else []
+        words = "; the index is missing"
+    if config.get("model_type") == shards.GPT_OSS:
         faults += _judge_stop_ids(directory)
-    size = sum(path.stat().st_size for path in shards if path.exists())
-    words = f"{len(shards)} weight file{'s' if len(shards) != 1 else ''}, {size / 2**30:.2f} GiB, complete"
-    return conclude(
-        "model-files", faults, words, {"bytes": size, "shards": len(shards), "directory": str(directory)}
-    )
+    if listed.unfinished(directory):
+        faults = [
+            replace(fault, remedy=DOWNLOAD) if fault.remedy in (COPY, RESOLVE) else fault for fault in faults
+        ]
+    size = sum(path.stat().st_size for path in files if path.is_file())
+    number = f"{len(files)} weight file{'s' if len(files) != 1 else ''}"
+    words = f"{number}, {size / 2**30:.2f} GiB, complete{words}"
+    return conclude("model-files", faults, words, evidence | {"bytes": size, "shards": len(files)})
+
+
+def _files(directory: Path, unread: set[Path], faults: list[Fault]) -> tuple[dict[str, str], list[Path]]:
+    """Return tensor -> file of the index, empty without one, and the weight files that vLLM would load; note what is missing."""
+    for index, pattern in ((INDEX, "*.safetensors"), (BIN_INDEX, "*.bin")):
+        weights = {} if directory / index in unread else _index(directory, index, faults)
+        files = sorted({directory / file for file in weights.values()} or directory.glob(pattern))
+        if files or faults:
+            return weights, files
+    faults.append(model_places.without_weights(directory) or Fault(NO_WEIGHTS, COPY))
+    return {}, []
 
 
 def _index(directory: Path, name: str, faults: list[Fault]) -> dict[str, str]:
@@ -74,58 +110,60 @@ def _index(directory: Path, name: str, faults: list[Fault]) -> dict[str, str]:
         return {}
     index = json_files.load(directory / name, faults)
     weights = index.get("weight_map") if isinstance(index, dict) else None
-    if not isinstance(weights, dict) or not all(isinstance(file, str) for file in weights.values()):
+    named = (
+        set(weights.values()) if isinstance(weights, dict) and all(map(_is_name, weights.values())) else set()
+    )
+    if not named or not isinstance(weights, dict):
         faults.append(Fault(f"{name} holds no weight_map", COPY))
         return {}
+<<<<<<< ours
     if outside := sorted(file for file in set(weights.values()) if Path(file).name != file):
         faults.append(Fault(f"{name} names {outside[0]}, which is no file of the directory", COPY))
         return {}
     missing = sorted(file for file in set(weights.values()) if not (directory / file).exists())
+=======
+    missing = sorted(file for file in named if not os.path.lexists(directory / file))
+>>>>>>> theirs
     faults += [Fault(f"{file} is missing, though {name} names it", COPY) for file in missing]
     return weights
 
 
-def _safetensors(directory: Path, faults: list[Fault]) -> list[Path]:
-    """Return the safetensors files that vLLM would load; note the broken ones."""
-    weights = _index(directory, "model.safetensors.index.json", faults)
-    shards = sorted({directory / file for file in weights.values()} or directory.glob("*.safetensors"))
-    for shard in [] if weights else shards:
-        numbers = re.search(r"-(\d+)-of-(\d+)$", shard.stem)
-        if numbers and len(shards) != int(numbers[2]):
-            faults.append(Fault(f"{len(shards)} shards of {int(numbers[2])} are there, and no index", COPY))
-            break
-    for shard in shards:
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and bool(value) and "/" not in value and "\0" not in value
+
+
+def _tensors(files: Sequence[Path], weights: dict[str, str], faults: list[Fault]) -> set[str]:
+    """Return the tensors of safetensors files; note the files that are broken, and those that lack what the index says."""
+    found: set[str] = set()
+    for file in [file for file in files if file.suffix == ".safetensors"]:
         try:
-            held = safetensors.tensors(shard)
+            held = safetensors.tensors(file)
         except FileNotFoundError:
             continue  # noted with the index
         except safetensors.BadShardError as error:
             faults.append(Fault(str(error), COPY))
             continue
+<<<<<<< ours
         except OSError as error:
             if error.errno not in regular.OTHER:
                 raise
             faults.append(Fault(f"{shard.name} {error.strerror}", COPY))
             continue
         lost = sorted({tensor for tensor, file in weights.items() if file == shard.name} - held)
+=======
+        found |= held
+        lost = sorted({tensor for tensor, name in weights.items() if name == file.name} - held)
+>>>>>>> theirs
         if lost:
-            faults.append(Fault(f"{shard.name} lacks {len(lost)} tensors of the index, e.g. {lost[0]}", COPY))
-    return shards
-
-
-def _bins(directory: Path, faults: list[Fault]) -> list[Path]:
-    """Return the *.bin weight files of a model without safetensors; their inside has no header to check."""
-    weights = _index(directory, "pytorch_model.bin.index.json", faults)
-    files = sorted({directory / file for file in weights.values()} or directory.glob("*.bin"))
-    if not files:
-        faults.append(Fault("no weights: neither *.safetensors nor *.bin", COPY))
-    return files
+            faults.append(Fault(f"{file.name} lacks {len(lost)} tensors of the index, e.g. {lost[0]}", COPY))
+    return found
 
 
 def _judge_stop_ids(directory: Path) -> list[Fault]:
     """Warn when generation_config.json would not stop gpt-oss at the end of a tool call."""
     problems: list[Fault] = []
-    config = json_files.load(directory / "generation_config.json", problems)
+    path = directory / "generation_config.json"
+    config = None if listed.judge([path], problems) else json_files.load(path, problems)
     ids = config.get("eos_token_id") if isinstance(config, dict) else None
     if CALL_TOKEN in (ids if isinstance(ids, list) else [ids]):
         return []

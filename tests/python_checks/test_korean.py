@@ -35,6 +35,7 @@ SCENARIOS = (
         "gpu_documents",
         "checks_port",
         "checks_model_files",
+        "model_directories",
     ),
     *(
         "checks_safetensors",
@@ -60,13 +61,18 @@ STAYS = tuple(
         # Words of other programs, behind ours.
         r"서비스 관리자의 기록: vllm\.service: [^;]*(?:; vllm\.service: [^;]*)*",
         r"HTTP \d+: .*|응답 \d+.*|연결 실패: .*|올바른 JSON이 아닙니다[:(].*|스키마에 맞지 않습니다: .*",
-        r"올바른 주소가 아닙니다: .*|XML을 내놓지 않았습니다: .*|(?:실행할 수|열 권한이) 없습니다: .*",
+        r"올바른 주소가 아닙니다: .*|XML을 내놓지 않았습니다: .*|(?:실행할 수|읽을 수|열 권한이) 없습니다: .*",
         r"커널 로그: .*|(?:요구하는 조치|드라이버의 말): .*",
         r"종료 코드 \d+: .*|vLLM 로그로 판단하세요: .*",
         r"pid \d+\(사용자 [\w-]+\): .*?(?=; vLLM에|; pid|$)",  # commands of processes
         r"\b(?:sudo|systemctl|journalctl|tail|kill|ps|ss|curl|chmod|iostat|df|ls|du|nvidia-smi|vllm serve|lspci"
+<<<<<<< ours
         r"|dmesg|bin/checks|ansible-playbook|ufw status|nft list ruleset|timedatectl|ulimit|namei|lscpu|free|getent"
         r"|quota|mount|findmnt|ausearch|smartctl|numactl|ip -br address)\b[\0\x20-\x3a\x3c-\x7e]*",  # commands, up to ";"
+=======
+        r"|rsync|cp|git lfs|hf download"
+        r"|dmesg|bin/checks|ansible-playbook|ufw status|nft list ruleset|timedatectl)\b[\0\x20-\x3a\x3c-\x7e]*",  # commands, up to ";"
+>>>>>>> theirs
         r"\b(?:chat completion|tensor parallel|persistence mode|compute capability|latent attention|no such host|assistantcommentary)\b",
         r"\S*[-/_.=<|+@]\S*",  # flags, paths, identifiers, addresses, tokens of a model
         r"\b\w*[A-Z0-9]\w*\b",  # names and numbers
@@ -79,8 +85,18 @@ STAYS = tuple(
 # Said when all is well, where no reason is shown; as usage; as code; or inside the repr of an exception.
 UNSHOWN = (
     *("answered with", "no tool reported", "weight file", "then answered", "is free", "by our own server"),
+<<<<<<< ours
     *("nothing to check", "not run, health failed", "not deployed on this host", "the last run of"),
     *("in maintenance", "does not tell who, when", " deploys, for "),  # by the canary, whose words are quoted
+=======
+    *(
+        "the index is missing",
+        "nothing to check",
+        "not run, health failed",
+        "not deployed on this host",
+        "the last run of",
+    ),
+>>>>>>> theirs
     *("not a version like", "not a number of GiB", "import os, sysconfig", "layer_types for", "it hangs"),
 )
 
