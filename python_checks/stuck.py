@@ -1,10 +1,12 @@
 """Processes of a service that do not run: stopped ones, and ones that the kernel holds (proc_pid_stat(5))."""
 
 import contextlib
+import os
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from python_checks import cgroups, proc
 from python_checks.finding import Finding
@@ -43,10 +45,8 @@ def find(service: Service) -> list[Stuck]:
     for _ in range(LOOKS - 1 if held else 0):
         time.sleep(PAUSE)
         held = {pid: state for pid, state in held.items() if _state(pid) == state}
-    now = _last_run("self") or 0.0
-    ran = {pid: _last_run(str(pid)) for pid in held}
-    idle = {pid: max(0.0, now - when) if now and when is not None else None for pid, when in ran.items()}
-    return [Stuck(pid, proc.describe(pid), state, idle[pid]) for pid, state in sorted(held.items())]
+    clocks: dict[int, float | None] = {}
+    return [Stuck(pid, proc.describe(pid), state, _idle(pid, clocks)) for pid, state in sorted(held.items())]
 
 
 def judge(service: Service, found: Sequence[Stuck]) -> Iterator[Finding]:
@@ -75,11 +75,33 @@ def _state(pid: int) -> str:
     return facts.state if facts else ""
 
 
-def _last_run(pid: str) -> float | None:
-    """Return when one of its threads last ran, in seconds of the scheduler's clock; None where that is not told."""
+def _idle(pid: int, clocks: dict[int, float | None]) -> float | None:
+    """Return the seconds since one of its threads last ran, None where that is not told; `clocks` keeps what each core's says now.
+
+    A core's clock stands still while interrupts and other guests of the machine have the core: those of two cores go apart by minutes.
+    """
     times = []
-    for path in (proc.PROC / pid / "task").glob("*/sched"):
+    for task in (proc.PROC / str(pid) / "task").glob("*"):
         with contextlib.suppress(OSError):
-            found = re.search(r"^se\.exec_start\s*:\s*([\d.]+)", path.read_text(), re.MULTILINE)
-            times += [float(found[1]) / 1000] if found else []
-    return max(times, default=None)
+            ran, core = _last_run(task), int((task / "stat").read_text().rpartition(")")[2].split()[36])
+            now = clocks[core] if core in clocks else clocks.setdefault(core, _clock(core))
+            times += [max(0.0, now - ran)] if now and ran else []
+    return min(times, default=None)
+
+
+def _clock(core: int) -> float | None:
+    """Return what a core's clock says now: when this thread, moved there, began to run."""
+    allowed = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {core})
+        return _last_run(proc.PROC / "thread-self")
+    except OSError:  # a core that is not for us, or a kernel without CONFIG_SCHED_DEBUG
+        return None
+    finally:
+        os.sched_setaffinity(0, allowed)
+
+
+def _last_run(task: Path) -> float | None:
+    """Return when a thread last ran, in seconds of its core's clock; None where that is not told."""
+    found = re.search(r"^se\.exec_start\s*:\s*([\d.]+)", (task / "sched").read_text(), re.MULTILINE)
+    return float(found[1]) / 1000 if found else None

@@ -1,4 +1,4 @@
-"""A plugin of pytest: writes down what the tests in a run have the doctor and its checks say, and what the tests put in."""
+"""Hooks of pytest: write down what the tests in a run have the doctor and its checks say, and what the tests put in, by their file."""
 
 import functools
 import json
@@ -6,10 +6,9 @@ import os
 import re
 import subprocess
 import sys
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from python_checks.finding import Finding
 from python_checks.http import Reply
@@ -22,10 +21,20 @@ PRINTED = re.compile(
     r"(?:\nremedy: (.*))?$",
     re.MULTILINE,
 )
-FILE = "KOREAN_RECORD"  # variable with the path of the file
+DIRECTORY = "KOREAN_RECORD"  # variable with the path of the directory; without it nothing is written
 TESTS = str(Path(__file__).parents[1])
-SAID: set[str] = set()
-PUT_IN: set[str] = set()
+SAID: dict[str, set[str]] = defaultdict(set)
+PUT_IN: dict[str, set[str]] = defaultdict(set)
+
+
+def file_of(test: str) -> str:
+    """Return the file of a test; empty while modules are imported."""
+    return test.partition("::")[0]
+
+
+def current() -> str:
+    """Return the file of the test that runs."""
+    return file_of(os.environ.get("PYTEST_CURRENT_TEST", ""))
 
 
 def texts(value: Any) -> list[str]:
@@ -55,7 +64,7 @@ def record(kind: type, *fields: str, log: bool = False) -> None:
         original(self, *arguments, **named)
         if getattr(self, "state", None) is not State.OK and getattr(self, "check", "") != "doctor":
             place = PUT_IN if log or maker().startswith(TESTS) else SAID
-            place.update(text for field in fields for text in texts(getattr(self, field)))
+            place[current()].update(text for field in fields for text in texts(getattr(self, field)))
 
     kind.__init__ = init  # type: ignore[misc]  # the recorder's
 
@@ -66,14 +75,16 @@ def record_processes() -> None:
 
     def run(command: Any, *arguments: Any, **named: Any) -> Any:
         done = original(command, *arguments, **named)
-        if "python_checks" in command:
-            SAID.update(text for found in PRINTED.findall(done.stdout) for text in found)
+        if isinstance(command, list) and "python_checks" in command and isinstance(done.stdout, str):
+            SAID[current()].update(text for found in PRINTED.findall(done.stdout) for text in found)
         return done
 
     subprocess.run = run  # type: ignore[assignment]  # the recorder's, of any signature
 
 
 def pytest_configure() -> None:
+    if DIRECTORY not in os.environ:
+        return
     record_processes()
     record(Finding, "symptom", "evidence", "cause", "remedy")
     record(Fault, "reason", "remedy")
@@ -83,7 +94,27 @@ def pytest_configure() -> None:
     record(Reply, "text", "data", log=True)
 
 
-@pytest.hookimpl(trylast=True)
+def pytest_runtest_logstart(nodeid: str) -> None:
+    SAID[file_of(nodeid)] |= set()  # it ran, also where it says nothing
+
+
 def pytest_sessionfinish() -> None:
-    found = {"said": sorted(SAID - PUT_IN), "put in": sorted(PUT_IN)}
-    Path(os.environ[FILE]).write_text(json.dumps(found), encoding="utf-8")
+    if DIRECTORY in os.environ:
+        directory = Path(os.environ[DIRECTORY])
+        directory.mkdir(parents=True, exist_ok=True)
+        kinds = {"said": SAID, "put in": PUT_IN}
+        record = {kind: {file: sorted(found) for file, found in by.items()} for kind, by in kinds.items()}
+        worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+        (directory / f"{worker}.json").write_text(json.dumps(record), encoding="utf-8")
+
+
+def heard(directory: Path, files: set[str]) -> dict[str, list[str]] | None:
+    """Return what was said in a run while these files were tested, and what they put in; None unless all of them were."""
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in directory.glob("*.json")]
+    if not files <= {file for record in records for file in record["said"]}:
+        return None
+
+    def all_of(kind: str) -> set[str]:
+        return {text for record in records for file in (*files, "") for text in record[kind].get(file, [])}
+
+    return {"said": sorted(all_of("said") - all_of("put in")), "put in": sorted(all_of("put in"))}
