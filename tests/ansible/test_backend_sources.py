@@ -79,9 +79,13 @@ class Host:
             "backend_port": self.port,
             "backend_health_path": "/openapi.json",
             "backend_expect_tool": "",
+            "backend_vllm_url": "http://127.0.0.1:1/v1",  # none is asked
+            "backend_model": "none",
         }
         (folder / "inventory").mkdir()
-        (folder / "inventory/hosts.yml").write_text(json.dumps({"backend": {"hosts": {"host": host}}}))
+        (folder / "inventory/hosts.yml").write_text(
+            json.dumps({"backend": {"hosts": {"host": host}}, "vllm": {}})
+        )
 
     def run(self, name: str, *arguments: str, **variables: object) -> subprocess.CompletedProcess[str]:
         """Run a playbook with further variables."""
@@ -92,6 +96,7 @@ class Host:
         """Deploy; it must succeed. Return what it said."""
         run = self.run("deploy.yml", *arguments, **variables)
         assert run.returncode == 0, run.stdout
+        assert not re.search(r"\[(DEPRECATION )?WARNING\]", run.stdout), run.stdout
         return run.stdout
 
     def refused(self, name: str = "ansible/check.yml", **variables: object) -> str:

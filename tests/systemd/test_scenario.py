@@ -53,7 +53,7 @@ def test_scenario(tmp_path: Path) -> None:
             )  # shows where it is, and what takes long
             lines.append(line)
     assert molecule.returncode == 0
-    assert not [line for line in lines if "DEPRECATION WARNING" in line]
+    assert not [line for line in lines if "DEPRECATION WARNING" in line or "[WARNING]" in line]
     assert traces() | {"namespaces": set()} == before
     assert not list(OURS.iterdir())
     deadline = time.monotonic() + 30
