@@ -4,11 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-<<<<<<< ours
 from python_checks import regular
-=======
 from python_checks.listed import COPY
->>>>>>> theirs
 from python_checks.result import Fault
 
 END = 64  # bytes

@@ -6,13 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-<<<<<<< ours
-from python_checks import json_files, proc, regular, safetensors
-from python_checks.json_files import COPY
-=======
-from python_checks import json_files, listed, model_places, proc, safetensors, shards
+from python_checks import json_files, listed, model_places, proc, regular, safetensors, shards
 from python_checks.listed import COPY, DOWNLOAD, RESOLVE
->>>>>>> theirs
 from python_checks.result import CheckError, Fault, Result, State, conclude
 
 NEEDS: tuple[str, ...] = ()
@@ -116,14 +111,7 @@ def _index(directory: Path, name: str, faults: list[Fault]) -> dict[str, str]:
     if not named or not isinstance(weights, dict):
         faults.append(Fault(f"{name} holds no weight_map", COPY))
         return {}
-<<<<<<< ours
-    if outside := sorted(file for file in set(weights.values()) if Path(file).name != file):
-        faults.append(Fault(f"{name} names {outside[0]}, which is no file of the directory", COPY))
-        return {}
-    missing = sorted(file for file in set(weights.values()) if not (directory / file).exists())
-=======
     missing = sorted(file for file in named if not os.path.lexists(directory / file))
->>>>>>> theirs
     faults += [Fault(f"{file} is missing, though {name} names it", COPY) for file in missing]
     return weights
 
@@ -143,17 +131,13 @@ def _tensors(files: Sequence[Path], weights: dict[str, str], faults: list[Fault]
         except safetensors.BadShardError as error:
             faults.append(Fault(str(error), COPY))
             continue
-<<<<<<< ours
         except OSError as error:
             if error.errno not in regular.OTHER:
                 raise
-            faults.append(Fault(f"{shard.name} {error.strerror}", COPY))
+            faults.append(Fault(f"{file.name} {error.strerror}", COPY))
             continue
-        lost = sorted({tensor for tensor, file in weights.items() if file == shard.name} - held)
-=======
         found |= held
         lost = sorted({tensor for tensor, name in weights.items() if name == file.name} - held)
->>>>>>> theirs
         if lost:
             faults.append(Fault(f"{file.name} lacks {len(lost)} tensors of the index, e.g. {lost[0]}", COPY))
     return found

@@ -67,13 +67,9 @@ STAYS = tuple(
         r"종료 코드 \d+: .*|vLLM 로그로 판단하세요: .*",
         r"pid \d+\(사용자 [\w-]+\): .*?(?=; vLLM에|; pid|$)",  # commands of processes
         r"\b(?:sudo|systemctl|journalctl|tail|kill|ps|ss|curl|chmod|iostat|df|ls|du|nvidia-smi|vllm serve|lspci"
-<<<<<<< ours
+        r"|rsync|cp|git lfs|hf download"
         r"|dmesg|bin/checks|ansible-playbook|ufw status|nft list ruleset|timedatectl|ulimit|namei|lscpu|free|getent"
         r"|quota|mount|findmnt|ausearch|smartctl|numactl|ip -br address)\b[\0\x20-\x3a\x3c-\x7e]*",  # commands, up to ";"
-=======
-        r"|rsync|cp|git lfs|hf download"
-        r"|dmesg|bin/checks|ansible-playbook|ufw status|nft list ruleset|timedatectl)\b[\0\x20-\x3a\x3c-\x7e]*",  # commands, up to ";"
->>>>>>> theirs
         r"\b(?:chat completion|tensor parallel|persistence mode|compute capability|latent attention|no such host|assistantcommentary)\b",
         r"\S*[-/_.=<|+@]\S*",  # flags, paths, identifiers, addresses, tokens of a model
         r"\b\w*[A-Z0-9]\w*\b",  # names and numbers
@@ -86,10 +82,6 @@ STAYS = tuple(
 # Said when all is well, where no reason is shown; as usage; as code; or inside the repr of an exception.
 UNSHOWN = (
     *("answered with", "no tool reported", "weight file", "then answered", "is free", "by our own server"),
-<<<<<<< ours
-    *("nothing to check", "not run, health failed", "not deployed on this host", "the last run of"),
-    *("in maintenance", "does not tell who, when", " deploys, for "),  # by the canary, whose words are quoted
-=======
     *(
         "the index is missing",
         "nothing to check",
@@ -97,7 +89,7 @@ UNSHOWN = (
         "not deployed on this host",
         "the last run of",
     ),
->>>>>>> theirs
+    *("in maintenance", "does not tell who, when", " deploys, for "),  # by the canary, whose words are quoted
     *("not a version like", "not a number of GiB", "import os, sysconfig", "layer_types for", "it hangs"),
 )
 
