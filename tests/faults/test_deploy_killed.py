@@ -78,7 +78,7 @@ def test_killed_between_activation_and_restart(host: Host, report: Report) -> No
 def test_host_reboots_in_the_middle_of_a_deploy(host: Host, report: Report) -> None:
     """The host reboots while a bad release starts: it serves, the host says that no probe has proven it, and a deploy takes it back."""
     boot = "systemctl show --property=UserspaceTimestamp --value"
-    booted, before = host.told(boot), host.told("cat /run/vllm/release")
+    booted, before = host.told(boot), host.told("cat /run/vllm-deploy/vllm")
     change = variables(vllm_tool_call_parser="")
     with host.client() as client:
         with host.play("deploy.yml", *change) as play:
@@ -102,7 +102,7 @@ def test_host_reboots_in_the_middle_of_a_deploy(host: Host, report: Report) -> N
         assert run.returncode == 2 and "HANDLER [service : Restart vllm]" not in run.stdout, run.stdout
         assert f"Release {current} is taken back, and {before} serves again" in said(run)
         seconds = again(host, client)
-    assert host.told("cat /run/vllm/release") == before and host.pid("vllm") != pid
+    assert host.told("cat /run/vllm-deploy/vllm") == before and host.pid("vllm") != pid
     assert '"Seoul"' in host.tool_call()["arguments"]
     assert host.ssh("ls -d /root/.ansible/tmp/progress-* /opt/vllm/releases/vllm/trial").stdout == ""
     report(client=f"the boot, then the return: {seen(client)}", again=seconds, left="nothing")
