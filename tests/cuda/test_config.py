@@ -25,7 +25,7 @@ MANY = """
 import json, os, sys
 from python_checks.vllm_stages import examine
 cases = json.load(sys.stdin)
-json.dump([examine(case, lambda stage: None) for case in cases], open(sys.argv[1], "w"))
+json.dump([examine(case, lambda stage: None, extra) for case, extra in cases], open(sys.argv[1], "w"))
 os._exit(0)
 """
 # What is changed in ML35's command, what the reason and the remedy must then say.
@@ -127,11 +127,12 @@ def answers(
     names = [*ACCEPTED, *REFUSED]
     changes = [*ACCEPTED.values(), *(change for change, *_ in REFUSED.values())]
     cases = [["serve", *changed(arguments, change)] for change in changes]
+    added = [len(case) - len(arguments) - 1 for case in cases]  # words of vllm_extra_args
     found = tmp_path_factory.mktemp("answers") / "answers"
     subprocess.run(
         [engine, "-c", MANY, found],
         env=surroundings,
-        input=json.dumps(cases),
+        input=json.dumps(list(zip(cases, added, strict=True))),
         text=True,
         timeout=MINUTES,
         check=True,
