@@ -22,7 +22,7 @@ def load(path: Path, faults: list[Fault]) -> Any:
     except OSError as error:
         if error.errno not in regular.OTHER:
             raise
-        faults.append(Fault(f"{path.name} {error.strerror}", COPY))
+        faults.append(Fault(f"{path.name} is no regular file, or too large", COPY))
     return None
 
 
@@ -38,7 +38,7 @@ def ends(path: Path, faults: list[Fault]) -> None:
     except OSError as error:
         if error.errno not in regular.OTHER:
             raise
-        faults.append(Fault(f"{path.name} {error.strerror}", COPY))
+        faults.append(Fault(f"{path.name} is no regular file, or too large", COPY))
     else:
         if (first, last) != (b"{", b"}"):
             faults.append(Fault(f"{path.name} is no valid JSON: it does not end as it begins", COPY))

@@ -33,5 +33,5 @@ def content(path: Path, follow: bool = True, limit: int = LIMIT) -> bytes:
     with opened(path, follow) as file:
         data = file.read(limit + 1)
     if len(data) > limit:
-        raise OSError(errno.EFBIG, f"holds more than {limit} bytes", str(path))
+        raise OSError(errno.EFBIG, "too large", str(path))
     return data

@@ -134,7 +134,7 @@ def _tensors(files: Sequence[Path], weights: dict[str, str], faults: list[Fault]
         except OSError as error:
             if error.errno not in regular.OTHER:
                 raise
-            faults.append(Fault(f"{file.name} {error.strerror}", COPY))
+            faults.append(Fault(f"{file.name} is no regular file, or too large", COPY))
             continue
         found |= held
         lost = sorted({tensor for tensor, name in weights.items() if name == file.name} - held)
