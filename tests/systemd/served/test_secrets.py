@@ -128,10 +128,10 @@ def test_another_user_of_the_host_finds_none(keyed: Keyed) -> None:
 
 
 def test_a_failed_rotation_goes_back_with_the_key_that_served(keyed: Keyed) -> None:
-    before = keyed.host.told("cat /run/vllm/release")
+    before = keyed.host.told("cat /run/vllm-deploy/vllm")
     run = keyed.deploy(KEYS[1], "-e", "vllm_start_seconds=10")
     assert run.returncode != 0 and f"{before} serves again" in said(run), run.stdout
-    assert keyed.host.told("cat /run/vllm/release") == before
+    assert keyed.host.told("cat /run/vllm-deploy/vllm") == before
     keyed.serves_with(KEYS[0])
     assert len(keyed.host.told(f"ls {SECRETS}/vllm").split()) == 2  # the set and the link
 
