@@ -22,6 +22,7 @@ HOSTILE = "\"q\" 'a' $HOME ${HOME} `id` %n %(x)s \\ \\\\n #; -e 값 {}\n second 
 FAILS = """
 if os.environ.get("FAIL") and sys.argv[0] != "-c":
     sys.exit(3)
+NEEDED = os.environ[os.environ["NEEDS"]] if "NEEDS" in os.environ else ""
 """
 
 
@@ -152,8 +153,8 @@ def test_they_reach_the_process_and_nothing_else(deployed: Deployed) -> None:
 
 def test_check_mode_tells_that_another_one_comes_and_shows_neither(deployed: Deployed) -> None:
     pid, before = deployed.host.about()["pid"], sorted(deployed.directory.rglob("*"))
-    deployed.secrets(API_TOKEN=secret("geheim-2"))
-    said = deployed.deploy("--check")
+    deployed.secrets(API_TOKEN=secret("geheim-2"), NEW="geheim-2")
+    said = deployed.deploy("--check", backend_environment={"NEEDS": "NEW"})  # it does not load without
     assert "changed=0" not in said and "geheim" not in said
     assert (deployed.host.about()["pid"], sorted(deployed.directory.rglob("*"))) == (pid, before)
 

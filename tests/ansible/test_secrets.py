@@ -324,6 +324,9 @@ def test_a_command_is_run_with_them_and_nothing_is_read_out_of_them(shell: str, 
     ]
     done = subprocess.run([shell, script, *words], capture_output=True, text=True, timeout=20, check=True)
     assert done.stdout.split("\0")[:-1] == [values["A"], "wins", "c", "--", "a  b", "-x"]
+    dry = ["name:A", "name:D", f"-{tmp_path}/none", str(own), "--", "sh", "-c", 'printf "%s\\0" "$A" "$D"']
+    done = subprocess.run([shell, script, *dry], capture_output=True, text=True, timeout=20, check=True)
+    assert done.stdout.split("\0")[:-1] == [values["A"], "unknown"]
     missing = subprocess.run(
         [shell, script, str(tmp_path / "none"), "--", "echo", "run"],
         capture_output=True,
@@ -332,3 +335,22 @@ def test_a_command_is_run_with_them_and_nothing_is_read_out_of_them(shell: str, 
         check=False,
     )
     assert missing.returncode != 0 and "run" not in missing.stdout
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="NOT TESTED: only root may become another user")
+def test_root_tries_a_command_as_its_user_and_runs_nothing_of_its_own_with_the_secrets(
+    tmp_path: Path,
+) -> None:
+    """PATH and LD_PRELOAD of a user's would be what root runs."""
+    (tmp_path / "bin").mkdir()
+    for name in ("runuser", "sh", "cat", "printf"):
+        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n/usr/bin/id -u >>{tmp_path}/ran\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+    own = tmp_path / "own"
+    own.write_text(secret_sets.lines({"PATH": f"{tmp_path}/bin:/usr/bin:/bin", "A": VALUE}))
+    own.chmod(0o600)
+    command = ["sh", REPOSITORY / "roles/service/files/with-secrets.sh", "user:nobody", own, "--"]
+    told = ["/bin/sh", "-c", '/usr/bin/id -un; echo "$A"; /usr/bin/cat; exit 7']
+    done = subprocess.run([*command, *told], capture_output=True, text=True, timeout=20, check=False)
+    assert (done.stdout.split(), done.returncode) == (["nobody", VALUE], 7), done.stderr
+    assert not (tmp_path / "ran").exists() or "0" not in (tmp_path / "ran").read_text().split()
