@@ -16,7 +16,7 @@ Refused = Callable[..., str]
 # The environments that are there, over a disk with room for a few MB more.
 FILL = """
 set -eu
-mkdir -p /mnt/small && mount -t tmpfs -o size=64m small /mnt/small
+mkdir -p /mnt/small && mount -t tmpfs -o size=64m,mode=755 small /mnt/small
 cd /opt/vllm/venvs
 for each in *; do
     if [ -d "$each" ]; then mkdir "/mnt/small/$each" && mount --bind "$each" "/mnt/small/$each"; else cp -p "$each" /mnt/small; fi

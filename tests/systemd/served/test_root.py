@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from tests.faults.watching import WATCH
@@ -11,11 +13,11 @@ from tests.systemd.planted import planted, ran
 AS_VRSOFT = ("-e", "ansible_user=vrsoft", "-e", "ansible_become=true")
 WORK = "/srv/work/logs"  # vrsoft's, as on the guide's server
 LOG = ("-e", f"vllm_log_file={WORK}/vllm.log")
-SECRETS = "stat -c '%a %U %G %s' /etc/shadow; ls /etc/cron.d"
+SECRETS = "stat -c '%a %U %G %s' /etc/shadow; ls /etc"
 
 
 @pytest.fixture
-def logs(host: Host) -> Host:
+def logs(host: Host) -> Iterator[Host]:
     """A host where the log is wanted in a directory of the login user."""
     host.told(f"install -d -o vrsoft -g vrsoft /srv/work {WORK}")
     yield host
@@ -37,25 +39,22 @@ def test_playbooks_run_nothing_of_others(host: Host) -> None:
         assert ran(host) == ""
 
 
-@pytest.mark.parametrize("kind", ["ln -s /etc/shadow", "ln -s /etc/cron.d/made", "mkfifo"])
-def test_a_log_is_no_way_to_files_of_others(logs: Host, kind: str) -> None:
-    before = logs.told(SECRETS)
-    plant = f"{kind} {WORK}/vllm.log" if kind != "mkfifo" else f"mkfifo {WORK}/vllm.log"
-    logs.told(plant, user="vrsoft")
-    pid = logs.pid("vllm")
-    deploy = logs.playbook("deploy.yml", *LOG)
-    assert deploy.returncode == 0 and "it is kept as" in deploy.stdout, deploy.stdout
-    assert logs.pid("vllm") == pid, "the place of the log is no reason for a restart"
-    assert logs.told(f"readlink {WORK}/vllm.log") == "/opt/vllm/logs/vllm.log"
+def test_a_log_is_no_way_to_files_of_others(logs: Host) -> None:
+    before, pid = logs.told(SECRETS), logs.pid("vllm")
+    plants = [f"{kind} {WORK}/vllm.log" for kind in ("ln -s /etc/shadow", "ln -s /etc/made-by-root", "mkfifo")]
+    for plant in plants:
+        logs.told(f"rm -f {WORK}/vllm.log; {plant}", user="vrsoft")
+        deploy = logs.playbook("deploy.yml", *LOG)
+        assert deploy.returncode == 0 and "it is kept as" in deploy.stdout, deploy.stdout
+        assert logs.told(f"readlink {WORK}/vllm.log") == "/opt/vllm/logs/vllm.log"
     # Put there again, between two deploys: nobody looks.
-    logs.told(f"rm {WORK}/vllm.log; {plant}", user="vrsoft")
+    logs.told(f"rm {WORK}/vllm.log; {plants[-1]}", user="vrsoft")
     logs.told("logrotate --force /etc/logrotate.d/vllm-deploy-vllm && systemctl restart backend")
     for name in ("status", "doctor"):
         run = logs.playbook(f"ansible/{name}.yml", *LOG)
         assert run.returncode == 0 and "root:" not in run.stdout, run.stdout
-    assert logs.told(SECRETS) == before
+    assert logs.told(SECRETS) == before and logs.pid("vllm") == pid
     logs.told("test -s /opt/vllm/logs/vllm.log.1")
-    logs.playbook("deploy.yml")
 
 
 def test_logs_are_for_adm(host: Host) -> None:
@@ -85,7 +84,7 @@ def test_what_runs_is_told_by_root_alone(host: Host, kind: str) -> None:
         assert "root:" not in status.stdout
         assert host.playbook("ansible/doctor.yml").returncode == 0
         deploy = host.playbook("deploy.yml", "--check")
-        assert deploy.returncode == 0 and "Restart" not in deploy.stdout, deploy.stdout
+        assert deploy.returncode == 0 and "changed=0 " in deploy.stdout, deploy.stdout
     finally:
         host.told(f"rm -rf /run/vllm {WATCH}/canary.verdict; systemctl start canary.timer")
 

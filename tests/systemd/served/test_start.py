@@ -11,6 +11,7 @@ import pytest
 import requests
 
 from tests.systemd.deployed import START, Host
+from tests.systemd.planted import planted, ran
 
 
 @dataclass
@@ -24,6 +25,7 @@ class Restart:
         backend: exit code and seconds of a restart of the backend meanwhile.
         ready, health, chat: what the backend answered then.
         call: the function that the first request called, and the seconds that this and the next one took.
+        ran: what root ran of what users had planted in the services' directories.
     """
 
     code: int = -1
@@ -34,6 +36,7 @@ class Restart:
     health: int = 0
     chat: int = 0
     call: tuple[str, float, float] = ("", 0, 0)
+    ran: str = ""
 
 
 def test_a_start_whose_process_dies_is_no_success(host: Host) -> None:
@@ -65,7 +68,15 @@ def test_it_does_not_start_beside_a_stranger(deployed: Host, stranger: str) -> N
 
 @pytest.fixture(scope="module")
 def restart(deployed: Host) -> Restart:
-    """Restart it, and meanwhile the backend."""
+    """Restart it, and meanwhile the backend; in both directories lie modules of their users."""
+    with planted(deployed):
+        seen = restarted(deployed)
+        seen.ran = ran(deployed)
+    return seen
+
+
+def restarted(deployed: Host) -> Restart:
+    """Restart both, and tell what was seen."""
     seen = Restart()
 
     def systemctl() -> None:
@@ -91,6 +102,11 @@ def restart(deployed: Host) -> Restart:
         seen.status += [" ".join(line.split())]
         time.sleep(1)
     return seen
+
+
+def test_root_ran_nothing_of_what_the_users_of_services_left(restart: Restart) -> None:
+    """The guard, which runs as root before each start, and the waiter."""
+    assert restart.ran == ""
 
 
 def test_it_returns_when_the_model_answers(restart: Restart) -> None:

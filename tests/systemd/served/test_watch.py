@@ -54,7 +54,7 @@ def test_the_canary_by_its_timer(host: Host) -> None:
 
 
 def test_the_deep_probe_runs_nobodys_python_as_root(host: Host) -> None:
-    """A checkout's Python belongs to the backend's user, who could have root run what they like. The next test leaves a good verdict."""
+    """A checkout's Python belongs to the backend's user, and the probe is a user of its own. The next test leaves a good verdict."""
     arguments, own = "/opt/vllm/checks/backend.args", "/srv/own"
     host.told(
         f"install -d -o backend {own} && printf '#!/bin/sh\\nid -un\\n' >{own}/python && chmod 755 {own}/python"
@@ -68,7 +68,7 @@ def test_the_deep_probe_runs_nobodys_python_as_root(host: Host) -> None:
     finally:
         host.told(f"mv {own}/kept {arguments}; rm -r {own}")
     [reason] = [result["reason"] for result in verdict["results"] if result["check"] == "langchain"]
-    assert reason == "langchain_openai failed: backend"
+    assert reason == "langchain_openai failed: vllm-deep-probe"
 
 
 def test_the_deep_probe(host: Host) -> None:
