@@ -52,6 +52,8 @@ class Bundle:
             "host_directory": str(folder / "demo"),
             "service_manager": "supervisor",
             "backend_port": free_port(),
+            "backend_vllm_url": "http://127.0.0.1:1/v1",  # none is asked
+            "backend_model": "none",
         }
         (folder / "inventory/hosts.yml").write_text(json.dumps({"backend": {"hosts": {"demo": host}}}))
 
