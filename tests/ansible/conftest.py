@@ -10,6 +10,12 @@ from playbooks import Playbook, run_playbook
 
 
 @pytest.fixture
+def tmp_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with a short name: a host_directory that is too long for sockets is refused."""
+    return tmp_path_factory.mktemp("t")
+
+
+@pytest.fixture
 def playbook(tmp_path: Path) -> Playbook:
     """Run a playbook with a fresh directory."""
     return lambda name, *arguments: run_playbook(name, tmp_path / "demo", *arguments)

@@ -199,7 +199,7 @@ def test_versions_of_a_repository(host: Host, repository: Path) -> None:
     assert Path(about["prefix"]).parent == host.directory / "venvs"
     installed = Path(about["prefix"]).glob("lib/python*/site-packages/*.dist-info")
     assert sorted(path.name.rsplit("-", 2)[0].replace("_", "-") for path in installed) == PACKAGES.split()
-    assert about["environment"]["VLLM_BASE_URL"] == "http://127.0.0.1:8000/v1"
+    assert about["environment"]["VLLM_BASE_URL"] == "http://127.0.0.1:1/v1"
     assert "changed=0" in host.deploy(**source)
     assert host.about()["pid"] == about["pid"]
 
