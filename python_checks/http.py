@@ -128,7 +128,7 @@ class Pending:
                 session.trust_env = False  # a proxy of the environment must not answer for a local server
                 session.headers["Accept-Encoding"] = "identity"
                 # Else it reads the whole body of a redirect, to learn where that leads.
-                session.get_redirect_target = lambda resp: None  # type: ignore[method-assign]
+                session.get_redirect_target = lambda resp: None  # type: ignore[method-assign]  # requests has no setting for it
                 response = session.request(
                     method,
                     self.url,

@@ -1,7 +1,7 @@
 """Module ``link_log``: a link at the place where an inventory wants a log, to the log itself, which lies where only root writes.
 
 Root and systemd open a log under its name. In a directory of another user that name may be a link to any file, or a FIFO that nobody
-writes to; so nothing of ours ever opens it there, and the link is made with that user's rights.
+writes to; so this module never opens it there, and the link is made with that user's rights.
 """
 
 from __future__ import annotations

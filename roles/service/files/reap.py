@@ -93,10 +93,8 @@ class Reaper:
             while time.monotonic() < deadline:
                 os.killpg(group, signal.SIGKILL)
                 time.sleep(0.1)
-        seen, since = (
-            self.files.pop(group),
-            self.begun.pop(group) - 1,
-        )  # second: of btime only whole ones are told
+        # A second less: of btime only whole ones are told.
+        seen, since = self.files.pop(group), self.begun.pop(group) - 1
         # What was there before the group, is another user's, or is mapped by a program that lives is not its own to leave behind.
         in_use = set().union(*(shared_files(process.pid) for process in processes()))
         for file in Path("/dev/shm").iterdir():
