@@ -41,7 +41,9 @@ def test_playbooks_run_nothing_of_others(host: Host) -> None:
 
 def test_a_log_is_no_way_to_files_of_others(logs: Host) -> None:
     before, pid = logs.told(SECRETS), logs.pid("vllm")
-    plants = [f"{kind} {WORK}/vllm.log" for kind in ("ln -s /etc/shadow", "ln -s /etc/made-by-root", "mkfifo")]
+    plants = [
+        f"{kind} {WORK}/vllm.log" for kind in ("ln -s /etc/shadow", "ln -s /etc/made-by-root", "mkfifo")
+    ]
     for plant in plants:
         logs.told(f"rm -f {WORK}/vllm.log; {plant}", user="vrsoft")
         deploy = logs.playbook("deploy.yml", *LOG)
