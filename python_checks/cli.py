@@ -93,10 +93,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _judge(arguments)
     except BrokenPipeError:
-        _silence(sys.stdout, sys.stderr)
+        return int(State.UNKNOWN)
     finally:
         _flush()
-    return int(State.UNKNOWN)
 
 
 def _judge(arguments: Sequence[str] | None) -> int:
@@ -117,17 +116,17 @@ def _judge(arguments: Sequence[str] | None) -> int:
 
 def _flush() -> None:
     """Write out what is printed; who reads it may have enough of it, as in `checks all | head -1`, and the verdict holds."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _silence(sys.stdout)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            _silence(stream)
 
 
-def _silence(*streams: TextIO) -> None:
+def _silence(stream: TextIO) -> None:
     """Let what is printed from now on go nowhere: Python would complain of the pipe at its end, too."""
     null = os.open(os.devnull, os.O_WRONLY)
-    for stream in streams:
-        os.dup2(null, stream.fileno())
+    os.dup2(null, stream.fileno())
     os.close(null)
 
 

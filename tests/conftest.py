@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,8 @@ from xdist.scheduler import LoadFileScheduling
 
 from tests import cores
 
+# Some shells have it, an operator's has not, and it hides what is printed too late.
+os.environ.pop("PYTHONUNBUFFERED", None)
 HOSTS = 2  # as many prepared hosts; with one, the tests that share it would be the last to end
 
 

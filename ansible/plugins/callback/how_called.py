@@ -6,6 +6,7 @@ It lies beside the playbooks (``ansible/callback_plugins``), where Ansible finds
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ description: [It has no options.]
 REPOSITORY = Path(__file__).resolve().parents[3]
 CONFIGURATION = REPOSITORY / "ansible.cfg"
 BAD_OPTIONS = 5  # exit code of ansible-playbook for such
-MOLECULE = {"molecule-notest", "notest"}  # tags that molecule skips in every run
+MOLECULE = {"molecule-notest", "molecule-idempotence-notest", "notest"}  # tags that molecule skips
 INSTEAD = (
     "Run it whole: what is as it is wanted is left alone. --limit HOST keeps it to one host, and ansible/ has a playbook for each"
     " other task."
@@ -69,7 +70,8 @@ class CallbackModule(CallbackBase):
     CALLBACK_NAME = "how_called"
 
     def v2_playbook_on_start(self, playbook: Any) -> None:
-        """Refuse with all faults."""
+        """Refuse with all faults; what is printed into a pipe is seen when it is printed, as on a terminal."""
+        sys.stdout.reconfigure(line_buffering=True)
         self.refuse([*filter(None, [configuration_fault()]), *option_faults(context.CLIARGS)])
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
