@@ -88,7 +88,7 @@ def test_a_port_held_by_another_is_named(island: Island, port: tuple[str, str]) 
 
 def test_a_broken_model_is_refused_at_once(island: Island, port: tuple[str, str], model: Path) -> None:
     options = (*port, "--patience", "300", "--model-directory")
-    (model / "model-00002-of-00002.safetensors").write_bytes(b"12345678")
+    (model / "model-00002-of-00002.safetensors").write_bytes(b"1234")
     (model / "tokenizer.json").write_text('{"a": {"b": [1, 2')
     island.engine("VLLM::EngineCore")
     done = island.guard(*options, model)  # which gives it less time than that
