@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -130,7 +131,10 @@ def test_a_hung_driver_ends_the_check_at_its_deadline(preflight: Preflight, tmp_
 
 
 def test_our_own_server_is_no_stranger(preflight: Preflight, prepared_directory: Path) -> None:
-    own = (prepared_directory / "supervisor/supervisord.pid").read_text().strip()
+    manager = prepared_directory / "supervisor"
+    [program] = prepared_directory.glob("venvs/supervisor-*/bin/supervisord")
+    subprocess.run([program, "--configuration", manager / "supervisord.conf"], check=True, timeout=60)
+    own = (manager / "supervisord.pid").read_text().strip()
     text = document("orphans").replace("999999901", own).replace("999999902", own)
     run = preflight(text)
     assert run.returncode == 0, run.stdout
