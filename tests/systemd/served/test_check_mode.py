@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 
 from tests.systemd.deployed import Host
@@ -21,8 +22,14 @@ def test_on_a_converged_host_it_finds_nothing_to_do(host: Host) -> None:
     assert (host.pid("vllm"), host.pid("backend")) == pids
 
 
-def test_on_a_fresh_host_it_does_not_fail_and_leaves_nothing(fresh_host: Callable[..., Host]) -> None:
+def test_on_a_fresh_host_it_does_not_fail_and_leaves_nothing(
+    host: Host, fresh_host: Callable[..., Host]
+) -> None:
     fresh = fresh_host()
+    model = subprocess.run(
+        host.command("tar --create /srv/models"), stdout=subprocess.PIPE, check=True, timeout=60
+    )
+    subprocess.run(fresh.command("tar --extract --directory /"), input=model.stdout, check=True, timeout=60)
     before = fresh.told(EVERYTHING)
     run = fresh.playbook("deploy.yml", "--check", "--diff")
     assert run.returncode == 0, run.stdout

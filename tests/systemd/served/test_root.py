@@ -86,7 +86,8 @@ def test_what_runs_is_told_by_root_alone(host: Host, kind: str) -> None:
         assert "root:" not in status.stdout
         assert host.playbook("ansible/doctor.yml").returncode == 0
         deploy = host.playbook("deploy.yml", "--check")
-        assert deploy.returncode == 0 and "changed=0 " in deploy.stdout, deploy.stdout
+        assert deploy.returncode == 0 and "changed=1 " in deploy.stdout, deploy.stdout
+        assert "changed: [alpha] => (item=canary.timer)" in deploy.stdout  # which was stopped above
     finally:
         host.told(f"rm -rf /run/vllm {WATCH}/canary.verdict; systemctl start canary.timer")
 
