@@ -218,9 +218,11 @@ def test_a_run_that_is_ended_gives_its_lock_back_and_ends_its_command(tmp_path: 
     with holding(tmp_path, well="runs on") as run:
         (tmp_path / "well/go-on").touch()
         until(lambda: list((tmp_path / "tmp").glob("progress-*.alive")), "the command runs")
+        another = tmp_path / "tmp/progress-ansible-local-1-another-run.alive"
+        another.touch()
         run.process.send_signal(number)
         until(lambda: not run.locks[0].exists(), "the lock is given back")
-        until(lambda: not list((tmp_path / "tmp").glob("progress-*")), "its command was ended")
+        until(lambda: list((tmp_path / "tmp").glob("progress-*")) == [another], "its command alone was ended")
         until(lambda: not keepers(tmp_path), "nothing of it runs")
 
 

@@ -24,7 +24,7 @@ find . -mindepth 1 -maxdepth 3 ! -path './logs*' ! -path './cache/*/*' ! -path '
     ! -path './watch/*' ! -path './metrics/*' -printf '%p %l\\n'
 find /tmp /root/.ansible /srv /var/lib/vllm /var/lib/backend -maxdepth 2 ! -path '*/systemd-private-*'
 find checks/*.args /etc/systemd/system/*.service -type f -exec sha256sum {} + && sha256sum checks/*.args
-ps -ww -eo args= | grep -E '(^|/)(uv|pip|progress-[0-9a-f]*) ' || true
+ps -ww -eo args= | grep -E '(^|/)(uv|pip|progress-[^ ]*) ' || true
 """
 
 

@@ -28,12 +28,14 @@ EVERY = 20.0  # seconds between two signs of life
 LAST = 40  # seconds that the keeper has for giving the lock back; the callback plugin waits longer
 NOTE = "deploy-lock-{}"  # of a keeper, by its process id, in the temporary directory of the run: the host, and what went wrong
 # The action ``progress`` ends its command when the sign of life is gone, and removes its files, but not those from before a reboot.
+# Their names begin with the run: other runs of this user on the host are let alone.
 END = """
 cd {folder} 2>/dev/null || exit 0
-rm -f progress-*.alive
+set -- progress-{run}
+rm -f "$1"-*.alive
 tries=0
-while [ $((tries += 1)) -le 80 ] && ls progress-* >/dev/null 2>&1; do sleep 0.1; done
-rm -f progress-*
+while [ $((tries += 1)) -le 80 ] && ls "$1"-* >/dev/null 2>&1; do sleep 0.1; done
+rm -f "$1"-*
 """
 # One that is gone was removed by a person, or with everything else.
 RENEW = """
@@ -114,7 +116,7 @@ class ActionModule(ActionBase):
                         "failed": True,
                         "msg": self._refused(args, name, mine, reply | {"void": ""}),
                     }
-                self._end_commands()
+                self._end_commands(other)
         if not reply.get("failed") and not self._task.check_mode:
             self._have_kept(args["path"], mine, task_vars)
         return reply
@@ -145,10 +147,11 @@ class ActionModule(ActionBase):
             " -e deploy_lock_break=true."
         )
 
-    def _end_commands(self) -> None:
+    def _end_commands(self, holder: dict[str, Any]) -> None:
         """End what a run that is lost or over has still running on the host."""
         folder = self._remote_expand_user(self.get_shell_option("remote_tmp"))
-        self._low_level_execute_command(END.format(folder=shlex.quote(folder)))
+        run = str(holder.get("run"))
+        self._low_level_execute_command(END.format(folder=shlex.quote(folder), run=shlex.quote(run)))
 
     def _have_kept(self, path: str, mine: dict[str, Any], task_vars: dict[str, Any] | None) -> None:
         """Start the keeper of the lock, unless it runs."""
@@ -199,7 +202,7 @@ class ActionModule(ActionBase):
         note = notes() / NOTE.format(os.getpid())
         while True:
             with contextlib.suppress(Exception):  # of the connection, or of Ansible, whose run may be gone
-                self._end_commands()
+                self._end_commands(mine)
                 reply = self._execute_module(
                     "deploy_lock", {"path": path, "state": "released", "holder": mine}, task_vars=task_vars
                 )

@@ -21,6 +21,7 @@ from typing import Any
 
 from ansible.utils.display import Display
 
+from ansible import constants
 from ansible.plugins.action import ActionBase
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "common"))
@@ -102,7 +103,8 @@ class ActionModule(ActionBase):
         if self._task.check_mode:
             return {"skipped": True, "msg": "a long command is not run in check mode", "cmd": args["argv"]}
         folder = self._remote_expand_user(self.get_shell_option("remote_tmp"))
-        path = f"{folder}/progress-{uuid.uuid4().hex}"
+        run = Path(constants.DEFAULT_LOCAL_TMP).name  # deploy_lock ends what a run has left, by this name
+        path = f"{folder}/progress-{run}-{uuid.uuid4().hex}"
         source = "/dev/null" if args["stdin"] is None else "/dev/stdin"
         command = {
             "argv": ["sh", "-c", WATCH, "sh", path, source, *args["argv"]],
