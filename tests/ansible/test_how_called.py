@@ -54,7 +54,13 @@ def test_options_that_would_do_nothing_or_break(options: tuple[str, ...], words:
 
 
 def test_tags_of_everything_and_of_molecule_are_no_reason() -> None:
-    run = call("ansible/status.yml", "--tags", "all", "--skip-tags", "molecule-notest,notest,molecule-idempotence-notest")
+    run = call(
+        "ansible/status.yml",
+        "--tags",
+        "all",
+        "--skip-tags",
+        "molecule-notest,notest,molecule-idempotence-notest",
+    )
     assert run.returncode == 2 and "Nothing is deployed on demo" in run.stdout
 
 
