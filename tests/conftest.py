@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import resource
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +15,8 @@ from tests import cores
 
 # Some shells have it, an operator's has not, and it hides what is printed too late.
 os.environ.pop("PYTHONUNBUFFERED", None)
+AT_ONCE = 60  # seconds; a busy machine may be slow, too
+MEMORY = 4 * 2**30  # bytes of addresses
 HOSTS = 2  # as many prepared hosts; with one, the tests that share it would be the last to end
 
 
@@ -43,3 +47,21 @@ def fair_cores() -> Iterator[None]:
     """Run the test with ``tests.cores.fair``."""
     with cores.fair():
         yield
+
+
+@pytest.fixture
+def at_once() -> Iterator[None]:
+    """Fail a test that waits for a FIFO without a writer, or reads without end: else the run hangs, or the machine is out of memory."""
+
+    def end(*_: object) -> None:
+        pytest.fail(f"it still waits after {AT_ONCE} s")  # no Exception, so that nothing takes it for its own
+
+    before, limits = signal.signal(signal.SIGALRM, end), resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY if limits[0] < 0 else min(MEMORY, limits[0]), limits[1]))
+    signal.alarm(AT_ONCE)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+        resource.setrlimit(resource.RLIMIT_AS, limits)

@@ -23,7 +23,7 @@ def playbook(tmp_path: Path) -> Playbook:
 
 @pytest.fixture(scope="session")
 def prepared_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The directory of a host that has passed the checks once, by a session with umask 077: uv, the probes and the manager are there."""
+    """The directory of a host that has passed the checks once, by a session with umask 077; its manager does not run yet."""
     directory = tmp_path_factory.mktemp("d") / "demo"
     first = run_playbook("ansible/check.yml", directory, umask=0o077)
     assert first.returncode == 0, first.stdout

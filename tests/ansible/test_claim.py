@@ -110,6 +110,18 @@ def test_what_the_roles_did_not_make_survives(tmp_path: Path) -> None:
     assert claim(directory, "claimed")[0], "a later deploy may use it again"
 
 
+@pytest.mark.parametrize("name", ["backend", "logs"])
+def test_what_a_folder_that_is_a_link_leads_to_survives(tmp_path: Path, name: str) -> None:
+    directory, elsewhere = tmp_path / "d", tmp_path / "elsewhere"
+    claim(directory, "claimed")
+    for own in ("0123456789ab.complete", "vllm.log"):
+        elsewhere.mkdir(exist_ok=True)
+        (elsewhere / own).write_text("mine")
+    (directory / name).symlink_to(elsewhere)
+    assert claim(directory, "removed", logs=True)[0]
+    assert files(elsewhere) == {"0123456789ab.complete", "vllm.log"}
+
+
 def test_nothing_is_left_where_nothing_else_was(tmp_path: Path) -> None:
     directory = tmp_path / "d"
     claim(directory, "claimed")
@@ -132,7 +144,9 @@ def test_uninstall_leaves_a_directory_that_was_never_deployed_to(tmp_path: Path)
 @pytest.fixture
 def safe(monkeypatch: pytest.MonkeyPatch) -> None:
     """A Python that was started as our plays do."""
-    monkeypatch.setattr(claim_directory.sys, "flags", SimpleNamespace(safe_path=True))
+    started = SimpleNamespace(flags=SimpleNamespace(safe_path=True), executable=sys.executable)
+    # Not sys.flags itself: pytest needs them to tell a failure.
+    monkeypatch.setattr(claim_directory, "sys", started)
 
 
 @ROOT

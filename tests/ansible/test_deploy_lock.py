@@ -61,6 +61,14 @@ def test_only_the_named_holder_is_replaced_and_only_ones_own_is_released(tmp_pat
     assert not (tmp_path / "gone").exists(), "an uninstall removed it"
 
 
+def test_no_name_that_can_be_foreseen_is_written_to(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("secret")
+    for name in (f".lock.{os.getpid()}", ".lock", ".lock.new", "lock.new"):
+        (tmp_path / name).symlink_to(tmp_path / "secret")
+    assert module.take(tmp_path / "lock", {"pid": 1}, None)
+    assert (tmp_path / "secret").read_text() == "secret" and not (tmp_path / "lock").is_symlink()
+
+
 def test_the_canary_may_read_it_whatever_the_umask(tmp_path: Path) -> None:
     before = os.umask(0o077)
     try:

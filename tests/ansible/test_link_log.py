@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,6 +83,16 @@ def test_a_directory_that_leads_elsewhere_gives_its_owner_nothing(place: Path, t
     with pytest.raises(ValueError, match=r"no link can be made at .* with the rights of user 65534"):
         act(place, tmp_path / "log")
     assert not [*target.iterdir()]
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_users_process_that_stops_is_not_waited_for(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_log, "SECONDS", 1)
+    monkeypatch.setattr(link_log, "link", lambda *_: os.kill(os.getpid(), signal.SIGSTOP))
+    with pytest.raises(ValueError, match="no answer within 1 s"):
+        act(place, tmp_path / "log")
 
 
 def test_a_directory_that_several_may_write_is_refused(place: Path, tmp_path: Path) -> None:

@@ -154,6 +154,15 @@ def test_environment_and_log_of_vllm_are_the_guides(units: Path) -> None:
     assert inventory["vllm_log_file"] == words[words.index(">") + 1]
 
 
+@pytest.mark.parametrize("name", ["vllm", "backend"])
+def test_what_runs_is_told_by_root_where_only_root_writes(units: Path, name: str) -> None:
+    """A deploy reads it as root, so it may be no link or FIFO of the service's user."""
+    setting = unit(units / f"{name}-vllm-cuda.service")
+    [told] = [line for line in setting["ExecStartPre"] if "@RELEASE@" in line]
+    assert told.startswith("+") and f">/run/vllm-deploy/{name}" in told
+    assert "vllm-deploy" not in setting.get("RuntimeDirectory", [])
+
+
 def test_all_reduce_is_nccls_as_the_guides_flag_says(units: Path, tmp_path: Path) -> None:
     names = (
         "VLLM_ALLREDUCE_USE_SYMM_MEM",

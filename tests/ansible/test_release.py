@@ -45,6 +45,16 @@ def test_activation_installs_the_file_with_its_own_name(host: Host) -> None:
     assert os.readlink(host.folder / "releases/current") == "a-1"
 
 
+def test_a_link_in_place_of_an_unfinished_file_is_not_followed(host: Host, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("secret")
+    host.deploy("a-1")
+    for unfinished in (host.folder / ".x.service.new", host.releases.root / ".trial.new"):
+        unfinished.symlink_to(tmp_path / "secret")
+    host.deploy("b-1")
+    assert (tmp_path / "secret").read_text() == "secret"
+    assert host.install.read_text() == "b-1 b-1" and not host.install.is_symlink()
+
+
 def test_a_lost_restart_is_seen(host: Host, tmp_path: Path) -> None:
     host.deploy("a-1")
     running = tmp_path / "running"

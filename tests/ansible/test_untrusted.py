@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ copy_tree = load("action/copy_tree")
 release = load("modules/release")
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="NOT TESTED: only root may give a file away")
 NOBODY = 65534
+pytestmark = pytest.mark.usefixtures("at_once")
 
 
 def ids(directory: Path) -> list[bytes]:
@@ -84,6 +86,25 @@ def test_a_home_is_that_of_the_users_account(tmp_path: Path, monkeypatch: pytest
 @pytest.mark.parametrize("name", ["../x", "/etc/passwd", "a/../../x", "", ".", "..", "a\0b"])
 def test_names_of_a_manifest_stay_in_its_directory(name: str) -> None:
     assert not verify_files.leads_in(name, flat=False) and not verify_files.leads_in(name, flat=True)
+
+
+def test_a_manifest_with_such_a_name_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "x").write_text("mine")
+    given = {
+        "directory": str(tmp_path / "bundle"),
+        "files": {"../x": {"size": 4, "sha256": "0" * 64}},
+        "exact": True,
+    }
+    given |= {"remember": str(tmp_path / "remember"), "archive": None, "remedy": None}
+
+    def fail(msg: str) -> None:
+        raise ValueError(msg)
+
+    module = SimpleNamespace(params=given, check_mode=False, fail_json=fail, exit_json=lambda **_: None)
+    monkeypatch.setattr(verify_files, "AnsibleModule", lambda *_, **__: module)
+    with pytest.raises(ValueError, match=r"'\.\./x' is no name of a file in"):
+        verify_files.main()
 
 
 def test_names_of_a_manifest_that_are_meant() -> None:

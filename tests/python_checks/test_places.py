@@ -151,10 +151,13 @@ def test_what_only_the_sandbox_of_the_unit_forbids_is_no_fault_of_the_disk(tmp_p
     cache.mkdir(parents=True)
     (home / "of-nobody").touch()
     os.chown(home / "of-nobody", NOBODY, -1)
-    sandbox = 'mount --bind "$HOME" "$HOME" && mount -o remount,bind,ro "$HOME" && echo && exec sleep 60'
+    sandbox = 'mount --bind "$HOME" "$HOME" && mount -o remount,bind,ro "$HOME" && echo && read -r end'
     environment = {"PATH": os.environ["PATH"], "HOME": str(home), "XDG_CACHE_HOME": str(cache)}
     with subprocess.Popen(
-        ["unshare", "--mount", "sh", "-c", sandbox], env=environment, stdout=subprocess.PIPE
+        ["unshare", "--mount", "sh", "-c", sandbox],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     ) as child:
         try:
             assert child.stdout and child.stdout.readline()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from pathlib import Path
@@ -22,6 +23,8 @@ from python_checks import (
 from python_checks.checks import model_files
 from python_checks.logtail import LogTail
 from python_checks.result import CheckError, Fault, Result, State
+
+pytestmark = pytest.mark.usefixtures("at_once")
 
 
 @pytest.fixture(params=["fifo", "link to a fifo", "directory", "device", "circle"])
@@ -44,8 +47,17 @@ def odd(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def test_what_is_no_file_is_refused_at_once(odd: Path) -> None:
-    with pytest.raises(OSError):
+    with pytest.raises(OSError) as caught:
         regular.content(odd)
+    assert caught.value.errno in (errno.EINVAL, errno.ELOOP), "by what it is, not by what it holds"
+
+
+def test_a_part_of_a_model_may_be_anything(odd: Path) -> None:
+    for read in (json_files.load, json_files.ends):
+        faults: list[Fault] = []
+        assert read(odd, faults) is None and "is no regular file" in faults[0].reason
+    with pytest.raises(OSError):
+        safetensors.tensors(odd)
 
 
 def test_links_only_where_they_may_be(tmp_path: Path) -> None:
