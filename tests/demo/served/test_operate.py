@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import threading
 import time
+from pathlib import Path
 
 import requests
 from deployed import BACKEND, DIRECTORY, VLLM, api_server, engine_processes, playbook, serves, until
@@ -48,6 +50,23 @@ def test_probe_is_remembered_and_status_tells_it() -> None:
     assert re.search(r"(no|1) request running, none waiting", run.stdout)  # the canary asks, too
     assert re.search(r"probes     ok .*(ago|just now), 6 checks\n", run.stdout)
     assert "GPUs       no GPU" in run.stdout
+
+
+def test_vllms_own_command_works() -> None:
+    [vllm] = DIRECTORY.glob("venvs/vllm-*/bin/vllm")
+    [model] = (path.parent for path in DIRECTORY.glob("models/*/config.json"))
+
+    def run(*arguments: str | Path) -> str:
+        done = subprocess.run(
+            [vllm, *arguments], cwd="/", capture_output=True, text=True, timeout=240, check=True
+        )
+        return done.stdout
+
+    assert re.fullmatch(r"\d+\.\d+\.\d+\+cpu", run("--version").split()[-1])
+    size = ("--random-input-len", "16", "--random-output-len", "8", "--num-prompts", "2")
+    server = ("--base-url", VLLM, "--model", "gpt-oss-120b", "--tokenizer", model)
+    told = run("bench", "serve", *server, "--dataset-name", "random", *size)
+    assert re.search(r"Successful requests: +2\n", told), told
 
 
 def test_the_doctor_finds_all_well() -> None:
