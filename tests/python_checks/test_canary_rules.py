@@ -296,7 +296,7 @@ def test_the_slowest_step_is_learned_and_forgotten_with_its_process() -> None:
 def test_what_was_measured_is_kept_and_told() -> None:
     found = verdict(Facts(unit=OLD, chat=ANSWERED, step=2.0), replace(KNOWN, measured=False))
     assert (found.memory.step, found.memory.measured) == (2.0, True)
-    assert found.reason.endswith("; a step may take 36 s here")
+    assert found.reason.endswith("; a step may take 60 s here")
     refused = verdict(Facts(unit=OLD, chat=ANSWERED, step=0.0), replace(KNOWN, measured=False)).memory
     assert refused.measured and patience(refused) == UNKNOWN
 
