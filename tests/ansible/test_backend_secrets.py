@@ -213,6 +213,8 @@ def test_the_end_of_it_all_removes_them(deployed: Deployed) -> None:
     deployed.secrets(API_TOKEN=secret("geheim-5"))
     deployed.deploy()
     assert deployed.directory.exists()
+    manager = (deployed.host.directory / "supervisor/supervisord.pid").read_text().strip()
     run = deployed.host.run("ansible/uninstall.yml", **deployed.source)
     assert run.returncode == 0, run.stdout
+    assert not Path("/proc", manager).exists(), "supervisord, whose files are gone"
     assert not (deployed.host.directory / "secrets").exists() and "geheim" not in run.stdout

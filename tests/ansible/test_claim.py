@@ -136,6 +136,7 @@ def test_uninstall_leaves_a_directory_that_was_never_deployed_to(tmp_path: Path)
     (tmp_path / "demo/work.txt").write_text("mine")
     run = run_playbook("ansible/uninstall.yml", tmp_path / "demo")
     assert run.returncode == 2 and "work.txt" in run.stdout, run.stdout
+    assert "Take the deploy lock" not in run.stdout, "before anything else"
     assert files(tmp_path / "demo") == {"work.txt"}
     run = run_playbook("ansible/check.yml", tmp_path / "demo")
     assert run.returncode == 2 and files(tmp_path / "demo") == {"work.txt"}, run.stdout

@@ -166,7 +166,7 @@ def test_what_only_the_sandbox_of_the_unit_forbids_is_no_fault_of_the_disk(tmp_p
         finally:
             child.kill()
     assert [place.path for place in of_backend] == [str(cache), str(home)]
-    assert all(place.read_only and place.forbidden for place in of_backend)
+    assert all(place.read_only and place.forbidden and not place.foreign for place in of_backend)
     assert diagnosis.findings(signs(places={"backend": of_backend})) == []
     # What vLLM compiles it must be able to write: there the sandbox is at fault, and no remount is a remedy.
     found = one(signs(places={"vllm": of_vllm}))
