@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -20,16 +21,18 @@ def call(
 ) -> subprocess.CompletedProcess[str]:
     """Call ansible-playbook as a person does, in the repository unless a directory is given."""
     inherited = {name: value for name, value in os.environ.items() if name != "ANSIBLE_CONFIG"}
-    return subprocess.run(
-        [Path(sys.executable).with_name("ansible-playbook"), "-i", repository / "inventory/demo", *arguments],
-        cwd=directory or repository,
-        env=inherited | {"ANSIBLE_NOCOLOR": "1", "DEMO_DIRECTORY": "/nonexistent/demo"} | environment,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        timeout=300,
-        check=False,
-    )
+    program = Path(sys.executable).with_name("ansible-playbook")
+    with tempfile.TemporaryDirectory() as empty:
+        return subprocess.run(
+            [program, "-i", repository / "inventory/demo", *arguments],
+            cwd=directory or repository,
+            env=inherited | {"ANSIBLE_NOCOLOR": "1", "DEMO_DIRECTORY": f"{empty}/demo"} | environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=300,
+            check=False,
+        )
 
 
 def refused(run: subprocess.CompletedProcess[str], *words: str) -> None:
