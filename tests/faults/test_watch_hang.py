@@ -7,7 +7,7 @@ import pytest
 from tests.faults.left import Left
 from tests.faults.rows import Report
 from tests.faults.serving import again, ready, seen
-from tests.faults.watching import FOUND, canary, figure, stopped
+from tests.faults.watching import FOUND, WATCH, canary, figure, stopped
 from tests.systemd.deployed import START, Host
 
 # One in each run; a heal takes two minutes.
@@ -22,9 +22,11 @@ VICTIMS = [
 def watched(host: Host) -> Host:
     """The host, without strikes and restarts of earlier cases on record."""
     host.told(
-        "systemctl stop canary.timer canary.service; rm -f /opt/vllm/watch/canary.json; systemctl start canary.timer"
+        f"systemctl stop canary.timer canary.service; rm -f {WATCH}/canary.json; systemctl start canary.timer"
     )
-    host.until(lambda: figure(host, "heals") == 0, 60, "the canary has begun anew")
+    measured = f"grep -q '\"measured\": true' {WATCH}/canary.json"
+    host.until(lambda: host.ssh(measured).returncode == 0, 60, "the canary knows how long a step takes")
+    assert figure(host, "heals") == 0
     return host
 
 
