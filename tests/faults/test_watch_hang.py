@@ -25,8 +25,11 @@ def watched(host: Host) -> Host:
         f"systemctl stop canary.timer canary.service; rm -f {WATCH}/canary.json; systemctl start canary.timer"
     )
     measured = f"grep -q '\"measured\": true' {WATCH}/canary.json"
-    host.until(lambda: host.ssh(measured).returncode == 0, 60, "the canary knows how long a step takes")
-    assert figure(host, "heals") == 0
+    host.until(
+        lambda: host.ssh(measured).returncode == 0 and figure(host, "heals") == 0,
+        60,
+        "the canary has begun anew, and knows how long a step takes",
+    )
     return host
 
 
