@@ -33,7 +33,7 @@ def choose(groups: dict[str, str], manager: dict[str, str]) -> str:
 
 
 def _name(group: str, manager: str) -> str:
-    """Return the first part that is no slice: units of users and of containers lie below one of ours."""
+    """Return the first part that is not a slice: units of users and of containers lie below a unit of this host."""
     root = manager.removesuffix("/init.scope").rstrip("/")
     if group != root and not group.startswith(f"{root}/"):
         root = ""

@@ -84,7 +84,7 @@ def full_step(base: str, model: str, tokens: int) -> float:
 
 
 def kind(reply: Reply) -> str:
-    """Tell whose fault an answer is that is none."""
+    """Tell whose fault a reply without an answer is."""
     if reply.status == 503:
         return "full"
     return "failed" if reply.status >= 500 else "refused"

@@ -48,7 +48,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     gc.disable()
-    (vllm,) = importlib.util.find_spec("vllm").submodule_search_locations  # type: ignore[union-attr]
+    (vllm,) = importlib.util.find_spec("vllm").submodule_search_locations  # type: ignore[union-attr]  # it is installed
     native = [f"vllm.{path.name.partition('.')[0]}" for path in Path(vllm).glob("*.abi3.so")]
     names = [*sys.argv[1:], *sorted(native), *sorted(set(of_others(Path(vllm))))]
     failed = {name: words for name in names if (words := why_not(name))}

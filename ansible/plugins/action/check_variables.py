@@ -50,7 +50,7 @@ def read_specs(roles: Path) -> tuple[dict[str, Options], Values]:
 
 
 def unknown_names(names: list[str], specs: dict[str, Options]) -> list[str]:
-    """Return a line for each of ``names`` that starts like a role's variable and is none."""
+    """Return a line for each of ``names`` that looks like a role's variable but is not one."""
     known = [option for options in specs.values() for option in options]
     lines = []
     for name in sorted(names):
