@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from deployed import REPOSITORY
 
-MINUTES = 40
+from tests.scenario import run
 
 
 def free_ports(count: int) -> list[int]:
@@ -35,33 +33,20 @@ def environment() -> dict[str, str]:
     directory = REPOSITORY / ".tox/d"
     shutil.rmtree(directory, ignore_errors=True)
     vllm, backend = free_ports(2)
-    return os.environ | {
+    return {
         "DEMO_DIRECTORY": str(directory),
         "DEMO_VLLM_PORT": str(vllm),
         "DEMO_BACKEND_PORT": str(backend),
         "VLLM_URL": f"http://127.0.0.1:{vllm}",
         "VLLM_MODEL_NAME": "gpt-oss-120b",
         "BACKEND_URL": f"http://127.0.0.1:{backend}",
-        "ANSIBLE_NOCOLOR": "1",
-        "NO_COLOR": "1",
-        "PYTHONUNBUFFERED": "1",  # molecule's own output, so that progress is seen when it is made
     }
 
 
 @pytest.mark.usefixtures("fair_cores")
 def test_scenario(environment: dict[str, str]) -> None:
     before = shared_memory()
-    command = [Path(sys.executable).with_name("molecule"), "test", "--scenario-name", "demo"]
-    lines = []
-    with subprocess.Popen(
-        command, cwd=REPOSITORY, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    ) as molecule:
-        assert molecule.stdout
-        for line in molecule.stdout:
-            print(line, end="", flush=True)  # a run of minutes shows where it is
-            lines.append(line)
-    assert molecule.returncode == 0
-    assert not [line for line in lines if "DEPRECATION WARNING" in line or "[WARNING]" in line]
+    run("demo", environment)
     left = [
         entry.name
         for entry in Path("/proc").iterdir()

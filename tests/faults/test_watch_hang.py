@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
+import requests
 
 from tests.faults.left import Left
 from tests.faults.rows import Report
 from tests.faults.serving import again, ready, seen
 from tests.faults.watching import FOUND, WATCH, canary, figure, stopped
+from tests.systemd.client import MODEL
 from tests.systemd.deployed import START, Host
 
 # One in each run; a heal takes two minutes.
@@ -17,17 +21,25 @@ VICTIMS = [
     pytest.param("the API server", "", id="API server", marks=pytest.mark.long),
 ]
 
+SLOW = "5%"  # of one core for all of vLLM: a full step at the end of the longest context takes longer than three strikes
+CONTEXT, STEP = 110_000, 4096  # tokens: vllm_max_model_len is 131072, vllm_max_num_batched_tokens 4096
+
 
 @pytest.fixture
 def watched(host: Host) -> Host:
     """The host, without strikes and restarts of earlier cases on record."""
+    return forget(host)
+
+
+def forget(host: Host, seconds: float = 60) -> Host:
+    """Have the canary begin anew, and wait until it knows how long a step takes."""
     host.told(
         f"systemctl stop canary.timer canary.service; rm -f {WATCH}/canary.json; systemctl start canary.timer"
     )
     measured = f"grep -q '\"measured\": true' {WATCH}/canary.json"
     host.until(
         lambda: host.ssh(measured).returncode == 0 and figure(host, "heals") == 0,
-        60,
+        seconds,
         "the canary has begun anew, and knows how long a step takes",
     )
     return host
@@ -79,3 +91,34 @@ def test_hung_again_after_each_heal(watched: Host, report: Report) -> None:
         again=None,
         left="the unit fails and says so, until a chat is answered",
     )
+
+
+def test_one_long_step(watched: Host, report: Report) -> None:
+    """One step of a legal request takes longer than three strikes of the canary: vLLM is left alone, and the request is answered."""
+    host, pid = watched, watched.pid("vllm")
+
+    def complete(tokens: int, seconds: float) -> requests.Response:
+        prompt = [1000 + number % 5000 for number in range(tokens)]
+        body = {"model": MODEL, "prompt": prompt, "max_tokens": 1}
+        return requests.post(f"{host.vllm}/v1/completions", json=body, timeout=seconds)
+
+    assert complete(CONTEXT, 120).ok  # what the long request begins with is cached, so that one step is left
+    host.told(f"systemctl set-property --runtime vllm.service CPUQuota={SLOW}")
+    try:
+        forget(host, 180)
+        with ThreadPoolExecutor(1) as pool:
+            long = pool.submit(complete, CONTEXT + STEP, 600)
+            host.until(
+                lambda: "no step for " in host.told("journalctl --unit canary --lines 5 --output cat"),
+                300,
+                "the canary has struck three times and waits",
+            )
+            assert "a long one may take" in host.told("journalctl --unit canary --lines 5 --output cat")
+            assert figure(host, "heals") == 0
+            reply = long.result(600)
+    finally:
+        host.told("systemctl set-property --runtime vllm.service CPUQuota=")
+    assert reply.ok, reply.text
+    assert (host.pid("vllm"), figure(host, "heals")) == (pid, 0)
+    host.until(lambda: canary(host)[0] == 0, 60, "the canary says ok")
+    report(client="an answer, slowly", again=0, left="nothing")

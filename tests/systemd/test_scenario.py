@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.hosts.traces import processes, traces
+from tests.scenario import run
 from tests.systemd.play import REPOSITORY
 
 OURS = REPOSITORY / ".tox/hosts"  # directories of runs
@@ -33,27 +34,12 @@ def test_scenario(tmp_path: Path) -> None:
         hosts(directory, "down")
     # A namespace belongs to a process, and those of others on this machine come and go.
     before = traces() | {"namespaces": set()}
-    environment = os.environ | {
+    environment = {
         "ANSIBLE_HOME": str(tmp_path / "a"),  # short: there are sockets below
-        "ANSIBLE_NOCOLOR": "1",
-        "NO_COLOR": "1",
-        "PYTHONUNBUFFERED": "1",  # molecule's own output, so that progress is seen when it is made
         # As in ansible.cfg, but for the seconds that a connection outlives its play: they would be waited for here.
         "ANSIBLE_SSH_ARGS": "-o ControlMaster=auto -o ControlPersist=15s",
     }
-    command = [Path(sys.executable).with_name("molecule"), "test", "--scenario-name", "systemd"]
-    lines, started = [], time.monotonic()
-    with subprocess.Popen(
-        command, cwd=REPOSITORY, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    ) as molecule:
-        assert molecule.stdout
-        for line in molecule.stdout:
-            print(
-                f"{time.monotonic() - started:5.0f}  {line}", end="", flush=True
-            )  # shows where it is, and what takes long
-            lines.append(line)
-    assert molecule.returncode == 0
-    assert not [line for line in lines if "DEPRECATION WARNING" in line or "[WARNING]" in line]
+    run("systemd", environment)
     assert traces() | {"namespaces": set()} == before
     assert not list(OURS.iterdir())
     deadline = time.monotonic() + 30
