@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 
 import requests
-from deployed import BACKEND, DIRECTORY, REPOSITORY, VLLM, api_server, playbook, processes
+from deployed import BACKEND, DIRECTORY, VLLM, api_server, playbook, processes
 
 # G3.1, word by word; the model's path, the port and the address are the demo's.
 GUIDE = """--model MODEL --tokenizer MODEL --served-model-name gpt-oss-120b --tensor-parallel-size 2 --gpu-memory-utilization 0.90
@@ -32,10 +33,11 @@ def test_environment_of_the_guide() -> None:
 
 
 def test_the_printed_curl() -> None:
-    text = (REPOSITORY / "ansible/templates/demo.txt.j2").read_text()
-    curl = text[text.index("curl ") :].replace("{{ vllm_port }}", VLLM.rpartition(":")[2])
+    printed = playbook("ansible/demo.yml").stdout
+    curl = re.search(r"^curl .*?^  }'$", printed, re.DOTALL | re.MULTILINE)
+    assert curl, printed
     run = subprocess.run(
-        ["sh", "-c", curl.replace("curl ", "curl -sS ", 1)],
+        ["sh", "-c", curl[0].replace("curl ", "curl -sS ", 1)],
         capture_output=True,
         text=True,
         timeout=120,
