@@ -72,7 +72,7 @@ def of_host(signs: Signs) -> Iterator[Finding]:
     """Judge the host: disks, directories, compiler, engines of others, clock."""
     for disk in signs.disks:
         if disk.state is not State.OK:
-            cause = "logs, caches, environments and models of ours, or files of others"
+            cause = "logs, caches, environments and models of vllm-deploy, or files of others"
             remedy = f"see what is large: du -xh --max-depth=2 {' '.join(disk.paths)} | sort -h | tail; remove what is old"
             yield Finding(disk.state, f"disk nearly full: {disk}", "", cause, remedy)
     yield from places.judge(signs.places)

@@ -1,4 +1,4 @@
-"""Who holds memory on the GPUs: our own, which comes back, other services of ours, and others, who may keep vLLM from starting."""
+"""Who holds memory on the GPUs: our own, which comes back, other services of vllm-deploy, and strangers, who may keep vLLM from starting."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ from python_checks.gpu_memory import GIB, MIB
 from python_checks.nvidia_xml import Gpu, Holder
 from python_checks.result import Fault, State
 
-Own = Callable[[int], bool]  # tells whether a process id is one of ours
+Own = Callable[[int], bool]  # tells whether a process id belongs to the service itself
 UNITS = Path("/etc/systemd/system")
 OURS = re.compile(r"^Description=.*, release \S+-[0-9a-f]{12}$", re.MULTILINE)  # as our units are written
 ENOUGH = "enough is left for vLLM to start; what it takes later vLLM will lack: stop it if it is not wanted"
@@ -30,7 +30,7 @@ def judge(gpus: Sequence[Gpu], own: Own, utilization: float) -> list[Fault]:
     """Fault programs that are not ours with memory on a GPU, and memory that is gone without a name.
 
     vLLM refuses to start below utilization x total free (v1/worker/utils.py, request_memory): while that is left, a program that
-    computes is a warning, and a desktop (graphics only) or another service of ours is let be. What our own processes hold comes
+    computes is a warning, and a desktop (graphics only) or another service of vllm-deploy is let be. What our own processes hold comes
     back when they are replaced.
     """
     faults = []
@@ -46,7 +46,7 @@ def judge(gpus: Sequence[Gpu], own: Own, utilization: float) -> list[Fault]:
         if others:
             words = f"GPU {gpu.index}: " + ", ".join(map(_describe, others))
             ours = any(sibling(held.pid) for held in others)
-            remedy = f"a service of ours holds it: stop that, {LOWER} to what it leaves" if ours else STOP
+            remedy = f"a service of vllm-deploy holds it: stop that, {LOWER} to what it leaves" if ours else STOP
             state = State.CRITICAL if short else State.WARNING
             faults.append(Fault(words + need, remedy if short else UNSAID if left is None else ENOUGH, state))
         elif short:

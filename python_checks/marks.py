@@ -113,7 +113,7 @@ class Traces(NamedTuple):
 
 
 def traces(home: Path) -> Traces:
-    """Return what deploys left below the directory of everything of ours.
+    """Return what deploys left below the host directory.
 
     Raises:
         OSError: it cannot be told.

@@ -22,7 +22,7 @@ class Signs:
 
     Attributes:
         services: What the manager knows; `refused` why one did not answer, `logs` how its log ends.
-        disks: File systems of ours; `places` the directories on them that a service writes to.
+        disks: The file systems that vllm-deploy uses; `places` the directories on them that a service writes to.
         results: Of the checks that could be run.
         lacks: What of a compiler is not there.
         strangers: Engines of nobody.

@@ -17,7 +17,7 @@ LOW, EMPTY = 5.0, 1.0  # GiB; logs, caches and the next environment need some
 
 @dataclass(frozen=True)
 class Disk:
-    """A file system: the paths of ours on it, and its free and whole size in bytes."""
+    """A file system: the paths of vllm-deploy on it, and its free and whole size in bytes."""
 
     paths: tuple[str, ...]
     free: int

@@ -1,4 +1,4 @@
-"""Load a plugin of ours as a module: Ansible keeps them out of packages."""
+"""Load one of our plugins as a module: Ansible keeps them out of packages."""
 
 from __future__ import annotations
 

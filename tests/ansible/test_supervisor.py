@@ -91,7 +91,7 @@ class Supervised:
         return str(Path(sys.executable).with_name(name))
 
     def render(self, template: str, target: Path) -> None:
-        """Render a template of ours as Ansible would."""
+        """Render one of our templates as Ansible would."""
         variables = {
             "ansible_managed": "test",
             "__service_venv": sys.prefix,

@@ -66,7 +66,7 @@ class Host:
         return done.stdout
 
     def module(self, name: str, **arguments: object) -> str:
-        """Run a module of ours and return what Ansible shows of it, with everything that it can show."""
+        """Run one of our modules and return what Ansible shows of it, with everything that it can show."""
         program = Path(sys.executable).with_name("ansible")
         done = subprocess.run(
             [program, "-i", self.inventory, "all", "-m", name, "-a", json.dumps(arguments), "-vvv", "--diff"],

@@ -102,7 +102,7 @@ def test_a_service_of_this_host_is_no_stranger(monkeypatch: pytest.MonkeyPatch, 
     few = nvidia_xml.parse(text).gpus
     many = nvidia_xml.parse(document("orphans")).gpus
     for name, small, large in (
-        ("backend", 0, "a service of ours"),
+        ("backend", 0, "a service of vllm-deploy"),
         ("other", 2, "stop it"),
         ("gone", 2, "stop it"),
     ):

