@@ -1,4 +1,4 @@
-"""Who holds memory on the GPUs: our own, which comes back, other services of vllm-deploy, and strangers, who may keep vLLM from starting."""
+"""Who holds memory on the GPUs: our own, which comes back, other services of vllm-deploy, and strangers, which may stop a start."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -46,7 +46,9 @@ def judge(gpus: Sequence[Gpu], own: Own, utilization: float) -> list[Fault]:
         if others:
             words = f"GPU {gpu.index}: " + ", ".join(map(_describe, others))
             ours = any(sibling(held.pid) for held in others)
-            remedy = f"a service of vllm-deploy holds it: stop that, {LOWER} to what it leaves" if ours else STOP
+            remedy = (
+                f"a service of vllm-deploy holds it: stop that, {LOWER} to what it leaves" if ours else STOP
+            )
             state = State.CRITICAL if short else State.WARNING
             faults.append(Fault(words + need, remedy if short else UNSAID if left is None else ENOUGH, state))
         elif short:

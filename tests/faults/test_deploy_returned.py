@@ -59,3 +59,23 @@ def test_release_that_cannot_call_tools(returned: Returned) -> None:
     words = returned(vllm_tool_call_parser="")
     assert "tool-call CRITICAL" in words and "remedy:" in words and "--tool-call-parser" in words
     assert "The end of /opt/vllm/logs/vllm.log" in words
+
+
+@pytest.mark.long
+def test_backend_that_fails_after_vllm_moved(host: Host, report: Report) -> None:
+    """vLLM goes to another port, and the new backend fails its probe: both go back, for the backend of before works only with that vLLM."""
+    releases = [host.told(f"readlink /opt/vllm/releases/{name}/current") for name in ("vllm", "backend")]
+    with host.client() as client:
+        run = host.playbook("deploy.yml", *variables(vllm_port=8001, backend_expect_tool="no_such_tool"))
+        again(host, client)
+    assert run.returncode != 0, run.stdout
+    assert "no_such_tool" in said(run) and f"vLLM went back to {releases[0]}, too" in said(run)
+    assert releases == [
+        host.told(f"readlink /opt/vllm/releases/{name}/current") for name in ("vllm", "backend")
+    ]
+    assert host.ask("회사 휴가 정책 알려줘", "after-the-way-back").ok
+    status = host.playbook("ansible/status.yml")
+    assert status.returncode == 0 and "not proven" not in status.stdout, status.stdout
+    report(
+        client=seen(client), again=outage(client), left="the release of vLLM at the other port, noted as left"
+    )
