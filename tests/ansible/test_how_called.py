@@ -56,6 +56,18 @@ def test_options_that_would_do_nothing_or_break(options: tuple[str, ...], words:
     refused(call("deploy.yml", *options), words, "Run it whole")
 
 
+@pytest.mark.parametrize(
+    ("playbook", "given", "near"),
+    [
+        ("ansible/rollback.yml", "relase=abc", "release"),
+        ("ansible/uninstall.yml", '{"uninstal_logs": true}', "uninstall_logs"),
+        ("ansible/maintenance.yml", "maintenence=on reason=disks", "maintenance"),
+    ],
+)
+def test_a_misspelt_variable_of_a_playbook(playbook: str, given: str, near: str) -> None:
+    refused(call(playbook, "-e", given), f"did you mean {near}?")
+
+
 def test_tags_of_everything_and_of_molecule_are_no_reason() -> None:
     run = call(
         "ansible/status.yml",

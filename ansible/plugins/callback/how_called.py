@@ -5,13 +5,15 @@ It lies beside the playbooks (``ansible/callback_plugins``), where Ansible finds
 
 from __future__ import annotations
 
+import difflib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from ansible.utils.display import Display
+from ansible.utils.vars import load_extra_vars
 
 from ansible import constants, context
 from ansible.plugins.callback import CallbackBase
@@ -62,6 +64,13 @@ def option_faults(given: Any) -> Iterator[str]:
         yield f"--skip-tags {','.join(sorted(skipped))} would skip nothing: no task here has tags. {INSTEAD}"
 
 
+def misspelt(given: Iterable[str], wanted: Iterable[str]) -> Iterator[str]:
+    """Yield what is wrong with names given by -e, of which ``wanted`` are the playbook's own; those of roles are judged with the inventory."""
+    for name in sorted(set(given) - set(wanted)):
+        for near in difflib.get_close_matches(name, wanted, n=1, cutoff=0.8):
+            yield f"-e {name}: this playbook has no such variable; did you mean {near}?"
+
+
 class CallbackModule(CallbackBase):
     """Ends a run by its exit code: what a callback raises else is only a warning."""
 
@@ -72,7 +81,9 @@ class CallbackModule(CallbackBase):
     def v2_playbook_on_start(self, playbook: Any) -> None:
         """Refuse with all faults; what is printed into a pipe is seen when it is printed, as on a terminal."""
         sys.stdout.reconfigure(line_buffering=True)
-        self.refuse([*filter(None, [configuration_fault()]), *option_faults(context.CLIARGS)])
+        own = [name for play in playbook.get_plays() for name in play.vars]
+        faults = [*option_faults(context.CLIARGS), *misspelt(load_extra_vars(playbook.get_loader()), own)]
+        self.refuse([*filter(None, [configuration_fault()]), *faults])
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
         """Fail where no play had a host."""
