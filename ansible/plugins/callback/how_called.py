@@ -65,7 +65,7 @@ def option_faults(given: Any) -> Iterator[str]:
 
 
 def misspelt(given: Iterable[str], wanted: Iterable[str]) -> Iterator[str]:
-    """Yield what is wrong with names given by -e, of which ``wanted`` are the playbook's own; those of roles are judged with the inventory."""
+    """Yield what is wrong with names given by -e, of which ``wanted`` are its own; those of roles are judged with the inventory."""
     for name in sorted(set(given) - set(wanted)):
         for near in difflib.get_close_matches(name, wanted, n=1, cutoff=0.8):
             yield f"-e {name}: this playbook has no such variable; did you mean {near}?"
