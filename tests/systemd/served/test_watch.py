@@ -25,8 +25,6 @@ def accepted(metrics: str) -> None:
 def test_timers(deployed: Host, job: str) -> None:
     assert deployed.show(f"{job}.timer", "ActiveState") == "active"
     assert deployed.show(f"{job}.timer", "UnitFileState") == "enabled"
-    last = deployed.told(f"systemd-analyze security --no-pager {job}.service").splitlines()[-1]
-    assert float(last.partition(": ")[2].split()[0]) <= 2.0, last
 
 
 def test_what_a_killed_play_wrote_is_read_by_the_next(deployed: Host) -> None:
