@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 import requests
@@ -21,8 +24,35 @@ VICTIMS = [
     pytest.param("the API server", "", id="API server", marks=pytest.mark.long),
 ]
 
-SLOW = "5%"  # of one core for all of vLLM: a full step at the end of the longest context takes longer than three strikes
-CONTEXT, STEP = 110_000, 4096  # tokens: vllm_max_model_len is 131072, vllm_max_num_batched_tokens 4096
+# tokens: vllm_max_model_len is 131072, vllm_max_num_batched_tokens 4096
+CONTEXT, STEP = 30 * 4096, 4096
+# Has the engine and its workers run for a thirtieth of the time, so that one step of a long context takes longer than three strikes.
+SLOW = """
+import os, signal, sys, time
+ran, kept = 0.01, 0.29
+signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+try:
+    while True:
+        for number, seconds in ((signal.SIGSTOP, kept), (signal.SIGCONT, ran)):
+            for pid in map(int, sys.argv[1:]):
+                os.kill(pid, number)
+            time.sleep(seconds)
+finally:
+    for pid in map(int, sys.argv[1:]):
+        os.kill(pid, signal.SIGCONT)
+"""
+
+
+@contextmanager
+def slowed(host: Host) -> Iterator[None]:
+    """Slow the engine down, from ``with`` to its end."""
+    pids = " ".join(str(pid) for pid in host.processes(title="VLLM::"))
+    run = "systemd-run --quiet --unit slow --property RuntimeMaxSec=900 python3 -I -c"
+    host.told(f"{run} {shlex.quote(SLOW)} {pids}")
+    try:
+        yield
+    finally:
+        host.told("systemctl stop slow.service")
 
 
 @pytest.fixture
@@ -102,22 +132,16 @@ def test_one_long_step(watched: Host, report: Report) -> None:
         body = {"model": MODEL, "prompt": prompt, "max_tokens": 1}
         return requests.post(f"{host.vllm}/v1/completions", json=body, timeout=seconds)
 
-    assert complete(CONTEXT, 120).ok  # what the long request begins with is cached, so that one step is left
-    host.told(f"systemctl set-property --runtime vllm.service CPUQuota={SLOW}")
-    try:
+    with slowed(host):
         forget(host, 180)
-        with ThreadPoolExecutor(1) as pool:
-            long = pool.submit(complete, CONTEXT + STEP, 600)
-            host.until(
-                lambda: "no step for " in host.told("journalctl --unit canary --lines 5 --output cat"),
-                300,
-                "the canary has struck three times and waits",
-            )
-            assert "a long one may take" in host.told("journalctl --unit canary --lines 5 --output cat")
-            assert figure(host, "heals") == 0
-            reply = long.result(600)
-    finally:
-        host.told("systemctl set-property --runtime vllm.service CPUQuota=")
+    assert complete(CONTEXT, 180).ok  # what the long request begins with is cached, so that one step is left
+    with slowed(host), ThreadPoolExecutor(1) as pool:
+        long = pool.submit(complete, CONTEXT + STEP, 600)
+        host.until(
+            lambda: "a long one may take" in canary(host)[1], 300, "three strikes, and the canary waits"
+        )
+        assert figure(host, "heals") == 0
+        reply = long.result(600)
     assert reply.ok, reply.text
     assert (host.pid("vllm"), figure(host, "heals")) == (pid, 0)
     host.until(lambda: canary(host)[0] == 0, 60, "the canary says ok")

@@ -20,6 +20,7 @@ vllm:iteration_tokens_total_count{{engine="0",model_name="a"}} {number}.0
 vllm:iteration_tokens_total_count{{engine="1",model_name="a"}} 7.0
 vllm:prompt_tokens_total{{engine="0",model_name="a"}} 3.0
 vllm:generation_tokens_total{{engine="0",model_name="a"}} 4.0
+vllm:kv_cache_usage_perc{{engine="0",model_name="a"}} 0.25
 """
 STATUS = {"refuse": 404, "fail": 500, "full": 503}
 port, file = int(sys.argv[1]), Path(sys.argv[2])

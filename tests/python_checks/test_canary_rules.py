@@ -55,6 +55,7 @@ def verdict(facts: Facts, memory: Memory = KNOWN, now: float = 1e6) -> Verdict:
         (OLD, GONE, (ONE, NONE), KNOWN, "dead"),
         (OLD, GONE, (NONE, NONE), Memory(), "dead"),
         (OLD, LATE, MOVES, KNOWN, "busy"),
+        (OLD, LATE, (ONE, Look(Counters(1, 1, 1, cache=0.1))), KNOWN, "busy"),  # a part of a long prompt
         (OLD, LATE, (NONE, ONE), KNOWN, "busy"),  # /metrics began to answer: it is not hung
         (OLD, LATE, STILL, replace(KNOWN, strikes=1, counters=TWO.counters), "busy"),
         (OLD, LATE, STILL, replace(KNOWN, strikes=1, counters=ONE.counters), "hung"),

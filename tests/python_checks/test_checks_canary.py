@@ -44,7 +44,7 @@ def test_each_condition(
 
 def test_the_counters_are_those_of_all_engines(canary: Canary) -> None:
     canary.mode("hang")
-    counters = {"steps": 5 + 7, "prompt": 3, "generated": 4}
+    counters = {"steps": 5 + 7, "prompt": 3, "generated": 4, "cache": 0.25}
     evidence = canary.run()[1]["evidence"]
     assert evidence["counters"] == {"before": counters, "after": counters}
     assert evidence["queue"] == "2 requests running, 1 waiting"
@@ -97,7 +97,13 @@ def test_an_answer_and_a_busy_server_end_the_strikes(canary: Canary) -> None:
 def test_steps_slower_than_the_deadline_are_steps(canary: Canary, server: Server) -> None:
     """Counters stand still during each chat, and have moved from one run to the next."""
     runs = iter([100, 100, 101, 101, 102, 102, 103, 103, 104, 104])
-    names = ("num_requests_running", "num_requests_waiting", "prompt_tokens_total", "generation_tokens_total")
+    names = (
+        "num_requests_running",
+        "num_requests_waiting",
+        "prompt_tokens_total",
+        "generation_tokens_total",
+        "kv_cache_usage_perc",
+    )
 
     def metrics(_: object) -> tuple[int, str]:
         lines = [f"vllm:iteration_tokens_total_count {next(runs)}.0", *(f"vllm:{name} 1.0" for name in names)]
