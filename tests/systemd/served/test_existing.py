@@ -25,6 +25,7 @@ python3 -m venv --without-pip .venv
 cp --recursive /opt/vllm/venvs/backend-*/lib/python3*/site-packages/. .venv/lib/python3*/site-packages/
 printf '%s\\n' VLLM_BASE_URL=http://127.0.0.1:8000/v1 MODEL_NAME=gpt-oss-120b OPENAI_API_KEY=dummies TEMPERATURE=0 >.env
 chown --recursive {USER}: {WORK}
+usermod --append --groups adm {USER}  # who reads logs, as README has it
 """
 
 
