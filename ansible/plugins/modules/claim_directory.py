@@ -41,6 +41,7 @@ SPEC = {
     "logs": {"type": "bool", "default": False},
 }
 MARK = ".vllm-deploy"
+LOCK = "deploy.lock"  # of this very run
 TEXT = (
     "vllm-deploy made this directory; ansible/uninstall.yml removes what it made in it, and nothing else.\n"
 )
@@ -48,12 +49,12 @@ TEXT = (
 RUN = ("bin", "venvs", "checks", "releases", "secrets")
 ROOTS = (*RUN, "backend", "logs", "cache", "python", "bundle", "tmp")
 # What the roles make. In the others a user may have things, too: there it is what these patterns fit.
-WHOLE = (*RUN, "cache", "tmp", "watch", "metrics", "supervisor", "bundle", "python", "deploy.lock")
+WHOLE = (*RUN, "cache", "tmp", "watch", "metrics", "supervisor", "bundle", "python", LOCK)
 ID = "[0-9a-f]" * 12
 PARTS = {"backend": (ID, f"{ID}.complete", f"{ID}.new", f"{ID}.tar"), "vllm": ()}
 LOGS = {"logs": ("vllm.log*", "backend.log*", "canary.log*", "deep-probe.log*")}
 # What says nothing of whose a directory is: a disk of its own, Ansible's temporary files, what an uninstallation leaves.
-NEUTRAL = ("lost+found", "ansible", "logs", "deploy.lock")
+NEUTRAL = ("lost+found", "ansible", "logs", LOCK)
 
 
 def marked(directory: Path) -> bool:
@@ -185,7 +186,7 @@ def act(given: dict[str, Any], dry: bool) -> dict[str, Any]:
     if not dry:
         tidy(directory)
     left = sorted(path.name for path in directory.iterdir()) if directory.exists() else []
-    return {"changed": bool(removed), "removed": removed, "left": left}
+    return {"changed": removed not in ([], [str(directory / LOCK)]), "removed": removed, "left": left}
 
 
 def main() -> None:
