@@ -126,13 +126,18 @@ def traces(home: Path) -> Traces:
 
 
 def life() -> str:
-    """Return what is another after each boot of this host, a container's too; empty where that is hidden."""
+    """Return what is another after each boot of this host, a container's too; empty where that is hidden.
+
+    A container's id of the boot is a mount, and a unit that may not write to /proc/sys sees the one below it: systemd tells the unit.
+    """
     first = proc.stat(1)
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
+        boot = os.environ.get("BOOT_ID") or Path("/proc/sys/kernel/random/boot_id").read_text(
+            encoding="utf-8"
+        )
     except OSError:
         return ""
-    return f"{boot}/{first.started}" if first else ""
+    return f"{boot.strip().replace('-', '')}/{first.started}" if first else ""
 
 
 def _read(path: Path) -> dict[str, Any]:

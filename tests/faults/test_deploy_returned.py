@@ -10,6 +10,7 @@ import pytest
 from tests.faults.deploys import difference, outage, present, variables
 from tests.faults.rows import Report
 from tests.faults.serving import again, seen
+from tests.faults.watching import canary
 from tests.systemd.deployed import Host
 from tests.systemd.play import said
 
@@ -74,6 +75,7 @@ def test_backend_that_fails_after_vllm_moved(host: Host, report: Report) -> None
         host.told(f"readlink /opt/vllm/releases/{name}/current") for name in ("vllm", "backend")
     ]
     assert host.ask("회사 휴가 정책 알려줘", "after-the-way-back").ok
+    host.until(lambda: canary(host)[0] == 0, 60, "the canary says ok")  # it tells of what is not proven
     status = host.playbook("ansible/status.yml")
     assert status.returncode == 0 and "not proven" not in status.stdout, status.stdout
     report(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -55,7 +57,9 @@ def test_hands_off(host: Host, report: Report) -> None:
             assert code == 0 and "in maintenance since" in words and words.endswith(": disks")
         host.told("systemctl start deep-probe.service")
         assert host.show("deep-probe.service", "ConditionResult") == "no"
-        host.told(f'echo \'{{"user": "kim", "host": "laptop"}}\' >{LOCK}')
+        boot = host.told("tr -d - </proc/sys/kernel/random/boot_id; cut -d' ' -f22 /proc/1/stat").split()
+        lock = json.dumps({"user": "kim", "host": "laptop", "here": "/".join(boot)})
+        host.told(f"echo {shlex.quote(lock)} >{LOCK}")
         try:
             off = host.playbook("ansible/maintenance.yml", "-e", "maintenance=off")
             assert off.returncode == 0

@@ -60,7 +60,8 @@ def life() -> str:
     """Return what is another after each boot of this host, a container's too; empty where that is hidden."""
     try:
         began = Path("/proc/1/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
-        return f"{Path('/proc/sys/kernel/random/boot_id').read_text(encoding='utf-8').strip()}/{began}"
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
+        return f"{boot.replace('-', '')}/{began}"  # as systemd writes it
     except (OSError, IndexError):
         return ""
 
