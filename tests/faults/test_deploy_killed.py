@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.faults.deploys import OTHER_PYTHON, difference, present, undisturbed, variables
 from tests.faults.rows import Report
 from tests.faults.serving import again, seen
@@ -44,6 +46,7 @@ def environments(host: Host) -> list[str]:
     ).split()
 
 
+@pytest.mark.long
 def test_killed_between_activation_and_restart(host: Host, report: Report) -> None:
     """The play is killed when the new release is activated and not restarted yet: the old one serves on, and the next deploy restarts."""
     before, pid = host.told("cat /run/vllm-deploy/vllm"), host.pid("vllm")

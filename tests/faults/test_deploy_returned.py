@@ -41,6 +41,7 @@ def returned(host: Host, report: Report) -> Returned:
     return deploy
 
 
+@pytest.mark.long
 def test_server_that_never_gets_ready(returned: Returned) -> None:
     """vLLM, on another port, takes its arguments and waits for ever for a second node (`--nnodes 2`): taken back when its time is over."""
     words = returned(vllm_extra_args=HANGS, vllm_start_seconds=25, vllm_port=8001)

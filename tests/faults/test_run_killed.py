@@ -15,9 +15,9 @@ from tests.systemd.deployed import Host
 
 # Name, and the beginning of the process's title; the API server is the main process, under its command line.
 VICTIMS = [
-    pytest.param("a worker", "VLLM::Worker", id="worker"),
+    pytest.param("a worker", "VLLM::Worker", id="worker", marks=pytest.mark.long),
     pytest.param("the engine", "VLLM::EngineCore", id="EngineCore"),
-    pytest.param("the API server", "", id="API server"),
+    pytest.param("the API server", "", id="API server", marks=pytest.mark.long),
 ]
 
 

@@ -19,6 +19,7 @@ def login_host(host: Host) -> Host:
     return host
 
 
+@pytest.mark.long
 def test_logout_of_the_service_user(login_host: Host, report: Report) -> None:
     """vLLM runs as a login user, who logs in and out: logind removes that user's shared memory, and vLLM keeps its own (vllm#54259)."""
     host = login_host

@@ -31,7 +31,7 @@ options:
 """
 RETURN = """
 removed: {description: What was removed., type: list, returned: removed}
-left: {description: What is still in it., type: list, returned: removed}
+left: {description: What is still in it beside the mark., type: list, returned: removed}
 """
 SPEC = {
     "path": {"type": "path", "required": True},
@@ -185,7 +185,7 @@ def act(given: dict[str, Any], dry: bool) -> dict[str, Any]:
     ]
     if not dry:
         tidy(directory)
-    left = sorted(path.name for path in directory.iterdir()) if directory.exists() else []
+    left = sorted({path.name for path in directory.iterdir()} - {MARK}) if directory.exists() else []
     return {"changed": removed not in ([], [str(directory / LOCK)]), "removed": removed, "left": left}
 
 

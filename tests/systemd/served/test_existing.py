@@ -41,7 +41,7 @@ def existing(host: Host) -> Iterator[Host]:
     yield host
     run = host.playbook("deploy.yml")
     assert run.returncode == 0, run.stdout
-    host.told("rm --recursive /mnt/data1")
+    host.told(f"rm --recursive /mnt/data1; gpasswd --delete {USER} adm")
 
 
 def test_deployed_as_on_ml35(existing: Host) -> None:

@@ -127,6 +127,7 @@ def test_another_user_of_the_host_finds_none(keyed: Keyed) -> None:
     assert keyed.host.ssh(f"runuser -u nobody -- ls {SECRETS}").returncode != 0
 
 
+@pytest.mark.long
 def test_a_failed_rotation_goes_back_with_the_key_that_served(keyed: Keyed) -> None:
     before = keyed.host.told("cat /run/vllm-deploy/vllm")
     run = keyed.deploy(KEYS[1], "-e", "vllm_start_seconds=10")
