@@ -14,7 +14,7 @@ NAMES = (
 )
 USERS = "getent passwd group | cut -d: -f1,7"
 UNITS = (
-    "systemctl list-unit-files --no-legend --no-pager;"
+    "systemctl list-unit-files --no-legend --no-pager | grep -v transient;"
     " systemctl list-units --all --plain --no-legend --no-pager --type=service,timer,socket 'vllm*' 'backend*'"
 )
 STAY = ("/opt", "/srv/models", "/srv/examples")
