@@ -124,7 +124,10 @@ def test_hung_again_after_each_heal(watched: Host, report: Report) -> None:
 
 
 def test_one_long_step(watched: Host, report: Report) -> None:
-    """One step of a legal request takes longer than three strikes of the canary: vLLM is left alone, and the request is answered."""
+    """One step of a legal request takes longer than three strikes of the canary: vLLM is left alone, and the request is answered.
+
+    A prompt that it reads in pieces, none of which writes a token, makes it busy, not hung.
+    """
     host, pid = watched, watched.pid("vllm")
 
     def complete(tokens: int, seconds: float) -> requests.Response:
@@ -132,10 +135,13 @@ def test_one_long_step(watched: Host, report: Report) -> None:
         body = {"model": MODEL, "prompt": prompt, "max_tokens": 1}
         return requests.post(f"{host.vllm}/v1/completions", json=body, timeout=seconds)
 
-    with slowed(host):
+    with ThreadPoolExecutor(1) as pool, slowed(host):
         forget(host, 180)
+        pieces = pool.submit(complete, 8 * STEP, 600)
+        host.until(lambda: canary(host)[1].startswith("warning: busy"), 120, "the canary sees it read on")
+        assert pieces.result(600).ok
     assert complete(CONTEXT, 180).ok  # what the long request begins with is cached, so that one step is left
-    with slowed(host), ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(1) as pool, slowed(host):
         long = pool.submit(complete, CONTEXT + STEP, 600)
         host.until(
             lambda: "a long one may take" in canary(host)[1], 300, "three strikes, and the canary waits"
