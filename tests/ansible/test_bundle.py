@@ -163,9 +163,9 @@ def test_directory_of_something_else_is_left_alone(bundle: Bundle) -> None:
 
 
 def test_misspelt_option(bundle: Bundle) -> None:
-    run = bundle.make("-e", "bundle_modle=x")
+    run = bundle.make("-e", "bundle_wheels=x")
     assert run.returncode != 0
-    assert "bundle_modle: there is no such option" in said(run)
+    assert "bundle_wheels: there is no such option" in said(run)
 
 
 def test_host_is_installed_without_any_index(bundle: Bundle) -> None:
