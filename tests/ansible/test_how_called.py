@@ -89,9 +89,11 @@ def test_a_run_without_a_host_fails() -> None:
 def checkout(tmp_path: Path) -> Path:
     """A copy of what an operator runs."""
     for name in PARTS:
-        source = REPOSITORY / name
-        copy = shutil.copytree if source.is_dir() else shutil.copy
-        copy(source, tmp_path / "checkout" / name, **({"symlinks": True} if source.is_dir() else {}))  # type: ignore[operator]
+        source, target = REPOSITORY / name, tmp_path / "checkout" / name
+        if source.is_dir():
+            shutil.copytree(source, target, symlinks=True)
+        else:
+            shutil.copy(source, target)
     return tmp_path / "checkout"
 
 
