@@ -103,7 +103,7 @@ def remedy(cause: str, service: Service, budget: Budget | None) -> str:
 def _others(cause: str) -> str:
     """Return what to do about other processes, where what they hold would have been enough."""
     tried, left = _TRIED.search(cause), _ROOM_LEFT.search(cause)
-    most = float(tried[3]) if tried else math.inf  # a process of another container has a number that is none
+    most = float(tried[3]) if tried else math.inf  # what another container's process has is no number
     found = {pid: _gib(size, unit) for pid, size, unit in _OTHER.findall(cause)}
     held = {pid: size for pid, size in found.items() if size <= most}
     lacks = _gib(*tried.groups()[:2]) - (_gib(*left.groups()) if left else 0.0) if tried else 0.0

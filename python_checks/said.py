@@ -15,11 +15,11 @@ BLANK = frozenset(
 )  # letters and signs by their category that show nothing
 REPLACEMENT = "\ufffd"
 SAMPLE = 4000  # characters judged at each end of a text
-TIMES = 6  # a text that is one piece again and again, so often, is no sentence
+TIMES = 6  # a text that repeats one piece so often is no sentence
 PIECE = 6  # characters of the pieces that are counted
 SHORT = 16  # characters from which on pieces are counted
 FEW = 0.25  # share of pieces that differ: of prose nearly all do
-BROKEN, BROKEN_SHARE = 3, 0.2  # characters that are none; a cut answer ends in one, and in part of another
+BROKEN, BROKEN_SHARE = 3, 0.2  # broken characters; a cut answer ends in one, and in part of another
 
 
 def says_nothing(text: str) -> bool:
@@ -39,7 +39,7 @@ def nonsense(text: str) -> str:
     if not seen:
         return "characters that show nothing"
     if broken >= BROKEN and broken >= BROKEN_SHARE * len(shown):
-        return "characters that are none"
+        return "broken characters"
     if not any(map(_tells, seen)):
         return (
             "one character over and over"

@@ -80,7 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=opt.pid,
         action="append",
         default=[],
-        help="main process of a server of ours; repeatable",
+        help="main process of one of our own servers; repeatable",
     )
     add("--reserve", type=gibibytes, metavar="GIB", help="what neither weights nor KV cache take (estimated)")
     add(

@@ -67,7 +67,7 @@ def test_at_the_start_nothing_of_our_unit_may_be_left(group: Path, island: Islan
         ("/system.slice/vllm.service/.control", "/init.scope", "vllm.service"),
         ("/system.slice/system-vllm.slice/vllm@1.service/x.service", "/init.scope", "vllm@1.service"),
         ("/user.slice/user-1000.slice/session-3.scope", "/init.scope", "session-3.scope"),
-        # A unit of the same name that is none of this system's manager: a user's, a container's.
+        # A unit of the same name under another manager: a user's, a container's.
         (
             "/user.slice/user-1000.slice/user@1000.service/app.slice/vllm.service",
             "/init.scope",

@@ -64,7 +64,7 @@ def events(directory: Path, name: str) -> list[tuple[float, str, str]]:
 
 
 def restarts(story: list[tuple[float, str, str]]) -> int:
-    """Count starts that follow an end which nobody asked for, within the last HOURS."""
+    """Count starts that follow an unrequested end, within the last HOURS."""
     pairs = itertools.pairwise(story)
     return sum(
         (before[1], after[1]) == ("exited", "spawned") and after[0] > time.time() - HOURS * 3600
