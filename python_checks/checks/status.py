@@ -42,7 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     services.add_facts(parser)
     parser.add_argument("--verdict", type=Path, metavar="FILE", help="what the check all remembered there")
     parser.add_argument("--watch", type=Path, metavar="DIR", help="what the canary and the deep probe keep")
-    parser.add_argument("--home", type=Path, metavar="DIR", help="host_directory of the inventory, whose disk is shown")
+    parser.add_argument(
+        "--home", type=Path, metavar="DIR", help="host_directory of the inventory, whose disk is shown"
+    )
     parser.add_argument(
         "--title", default="status", help="opens the screen, e.g. the host's name (%(default)s)"
     )
