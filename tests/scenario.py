@@ -11,9 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 WARNING = r"DEPRECATION WARNING|\[WARNING\]"
-TELLING = re.compile(
-    rf"{WARNING}|fatal:|(FAILED|ERROR) tests/|^\W*E   +\S"
-)  # Ansible's failures, and pytest's
+TELLING = re.compile(rf"{WARNING}|fatal:|(FAILED|ERROR) tests/.* - ")  # Ansible's failures, and pytest's
 
 
 def run(name: str, environment: Mapping[str, str]) -> None:
@@ -26,8 +24,15 @@ def run(name: str, environment: Mapping[str, str]) -> None:
     with subprocess.Popen(
         [Path(sys.executable).with_name("molecule"), "test", "--scenario-name", name],
         cwd=Path(__file__).resolve().parents[1],
-        # Unbuffered is molecule's own output, so that progress is seen when it is made.
-        env={**os.environ, **environment, "ANSIBLE_NOCOLOR": "1", "NO_COLOR": "1", "PYTHONUNBUFFERED": "1"},
+        # Unbuffered is molecule's own output, so that progress is seen when it is made. With CI, pytest's summary says why, whole.
+        env={
+            **os.environ,
+            **environment,
+            "ANSIBLE_NOCOLOR": "1",
+            "CI": "1",
+            "NO_COLOR": "1",
+            "PYTHONUNBUFFERED": "1",
+        },
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -27,7 +27,8 @@ def test_nothing_but_the_logs_and_the_model_is_left(host: Host, fresh_host: Call
     assert "/opt/vllm stays, with logs" in " ".join(run.stdout.split())
 
     added = set(host.told(NAMES).splitlines()) - set(fresh.told(NAMES).splitlines())
-    assert [line for line in sorted(added) if not line.startswith(STAY)] == []
+    more = [line for line in sorted(added) if not line.startswith(STAY)]
+    assert not more, f"{len(more)} more than on a fresh host: {more[:5]}"
     assert sorted(host.told("ls -A /opt/vllm").split()) == [".vllm-deploy", "logs"]
     assert "Application startup complete" in host.told("cat /opt/vllm/logs/vllm.log*")
     assert host.told("find /srv/models -name config.json")
