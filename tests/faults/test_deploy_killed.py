@@ -78,6 +78,7 @@ def test_killed_between_activation_and_restart(host: Host, report: Report) -> No
     )
 
 
+@pytest.mark.long
 def test_host_reboots_in_the_middle_of_a_deploy(host: Host, report: Report) -> None:
     """The host reboots while a bad release starts: it serves, the host says that no probe has proven it, and a deploy takes it back."""
     boot = "systemctl show --property=UserspaceTimestamp --value"

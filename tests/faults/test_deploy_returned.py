@@ -49,6 +49,7 @@ def test_server_that_never_gets_ready(returned: Returned) -> None:
     assert "The end of /opt/vllm/logs/vllm.log" in words and "remedy:" in words
 
 
+@pytest.mark.long
 def test_server_that_dies_in_its_start(returned: Returned) -> None:
     """vLLM takes its arguments and dies in its start, for its KV cache holds less than one request: taken back as soon as it is dead."""
     words = returned(vllm_extra_args=DIES)

@@ -123,6 +123,7 @@ def test_hung_again_after_each_heal(watched: Host, report: Report) -> None:
     )
 
 
+@pytest.mark.long
 def test_one_long_step(watched: Host, report: Report) -> None:
     """One step of a legal request takes longer than three strikes of the canary: vLLM is left alone, and the request is answered.
 
