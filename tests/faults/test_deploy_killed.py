@@ -19,6 +19,7 @@ def given_back(host: Host) -> None:
     host.until(lambda: host.ssh(f"test -e {LOCK}").returncode, 90, "the deploy lock is given back")
 
 
+@pytest.mark.long
 def test_killed_in_the_middle_of_an_install(host: Host, report: Report) -> None:
     """The play is killed while it installs: the same again installs all of it, and a deploy without it removes that."""
     before = present(host)

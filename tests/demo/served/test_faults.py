@@ -13,7 +13,11 @@ from deployed import api_server, engine_processes, playbook, serves, until
 START = 300  # seconds that a restarted vLLM gets on a busy machine
 
 
-@pytest.mark.parametrize("victim", ["API server", "VLLM::EngineCore", "VLLM::Worker"])
+LONG = pytest.mark.long
+VICTIMS = [pytest.param("API server", marks=LONG), "VLLM::EngineCore", pytest.param("VLLM::Worker", marks=LONG)]
+
+
+@pytest.mark.parametrize("victim", VICTIMS)
 def test_killed_process(victim: str) -> None:
     until(serves, START, "serving before the kill")
     before = {api_server()[0], *engine_processes("VLLM::")}
