@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from ansible.parsing.dataloader import DataLoader
+from ansible.parsing.vault import EncryptedString, VaultLib, VaultSecret, VaultSecretsContext
 from ansible.template import Templar, trust_as_template
 from playbooks import REPOSITORY, Playbook
 from plugins import load
@@ -117,6 +118,18 @@ def test_what_cannot_be_kept_or_is_public_is_refused_without_its_value(
 def test_what_is_public_and_looks_like_a_secret_is_warned_of(variables: dict[str, Any], said: str) -> None:
     found = check(**variables)
     assert not found.get("failed") and [line for line in found["warnings"] if said in line], found
+
+
+def test_what_is_encrypted_is_a_secret_by_any_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = [("default", VaultSecret(b"password"))]
+    monkeypatch.setattr(VaultSecretsContext, "_current", VaultSecretsContext(secrets))
+    vaulted = EncryptedString(ciphertext=VaultLib(secrets).encrypt(VALUE).decode())
+    for variables in (
+        {"backend_environment": {"PLAIN": vaulted}},
+        {"backend_environment": {"PLAIN": trust_as_template("{{ vaulted }}")}, "vaulted": vaulted},
+    ):
+        warnings = check(**variables)["warnings"]
+        assert ["backend_environment: PLAIN looks like a secret" in line for line in warnings] == [True]
 
 
 @pytest.mark.parametrize(

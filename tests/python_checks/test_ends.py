@@ -432,6 +432,22 @@ def test_a_line_that_is_found_has_its_remedy(words: str, advice: str) -> None:
 
 # What stands beside the exception: lines, the reason, words of the remedy.
 BESIDE = {
+    "below, of g++ in a directory with a blank": (
+        log(
+            raised(
+                "torch._inductor.exc.InductorError: CppCompileError: C++ compile error",
+                "",
+                "Command:",
+                "g++ /home/tester/my checkout/.demo/tmp/x/header.hpp -o /home/tester/my checkout/.demo/tmp/x/header.hpp.gch",
+                "",
+                "Output:",
+                "cc1plus: fatal error: input file '/home/tester/my' is the same as output file",
+                "compilation terminated.",
+            )
+        ),
+        "is the same as output file",
+        "without blanks",
+    ),
     "below, of ninja": (
         log(
             raised(

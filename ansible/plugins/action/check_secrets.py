@@ -11,6 +11,8 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ansible.parsing.vault import VaultHelper
+
 from ansible.plugins.action import ActionBase
 
 ROLES = ("vllm", "backend")
@@ -29,9 +31,9 @@ VAULT = "encrypt it: ansible-vault encrypt_string --stdin-name NAME"
 
 
 def looks_secret(name: str, value: object) -> bool:
-    """Tell whether a variable looks like a secret, by its name, or by a password in a URL."""
+    """Tell whether a variable looks like a secret, by its name, by a password in a URL, or for somebody has encrypted it."""
     text = str(value)
-    if PASSWORD.search(text):
+    if PASSWORD.search(text) or VaultHelper.get_ciphertext(value, with_tags=False):
         return True
     words = [bool(SECRET.search(word)) for word in re.split("[^A-Z0-9]+", name.upper()) if word]
     number = text.replace(".", "").isdecimal() and words[-1:] != [True]  # TOKEN_LIMIT, and no PASSWORD

@@ -23,6 +23,7 @@ from ansible.plugins.action import ActionBase
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "common"))
 from links import astray  # Ansible keeps plugins out of packages
+from plain_text import plain
 
 SPEC = {
     "url": {"type": "str", "required": True},
@@ -109,7 +110,7 @@ def git(source: Repository, *arguments: str | Path, remedy: str) -> str:
         raise AnsibleActionFail(f"git did not end within {SECONDS} s. {remedy}") from error
     if reply.returncode != 0:
         secret = source.password or source.user  # a token may be either; a server may quote it
-        said = reply.stderr.strip()
+        said = plain(reply.stderr.strip())
         raise AnsibleActionFail(f"{said.replace(secret, '***') if secret else said}\n{remedy}")
     return reply.stdout.strip()
 

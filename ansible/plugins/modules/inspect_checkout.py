@@ -192,6 +192,11 @@ def listen(reading: int) -> bytes:
     return said
 
 
+def plain(text: str) -> str:
+    """Return lines in which no character commands a terminal: what a checkout's files and Python say is the user's to choose."""
+    return "".join(char if char.isprintable() or char == "\n" else "?" for char in text)
+
+
 def main() -> None:
     """Look, and fail with all faults at once."""
     module = AnsibleModule(SPEC, supports_check_mode=True)
@@ -202,7 +207,7 @@ def main() -> None:
             *found["faults"],
             "Nothing that serves was touched, nor the checkout, which is yours (backend_source existing).",
         ]
-        module.fail_json(msg="\n".join(lines))
+        module.fail_json(msg=plain("\n".join(lines)))
     module.exit_json(changed=False, **{name: found[name] for name in ("commit", "id", "home")})
 
 

@@ -14,7 +14,11 @@ START = 300  # seconds that a restarted vLLM gets on a busy machine
 
 
 LONG = pytest.mark.long
-VICTIMS = [pytest.param("API server", marks=LONG), "VLLM::EngineCore", pytest.param("VLLM::Worker", marks=LONG)]
+VICTIMS = [
+    pytest.param("API server", marks=LONG),
+    "VLLM::EngineCore",
+    pytest.param("VLLM::Worker", marks=LONG),
+]
 
 
 @pytest.mark.parametrize("victim", VICTIMS)
