@@ -263,6 +263,36 @@ def test_a_backend_follows_the_vllm_of_its_host(fleet: Path, tmp_path: Path) -> 
     assert "near http://alone:8000/v1 b\n" in run.stdout
 
 
+@pytest.mark.parametrize(
+    ("kernel", "given", "refused"),
+    [
+        ("1024\n0\n", {}, ["vllm", "backend"]),
+        ("1024\n0\n", {"vllm_user": "root"}, ["backend"]),
+        ("1024\n0\n", {"backend_port": 8080}, ["vllm"]),
+        ("81\n0\n", {}, ["vllm"]),
+        ("0\n0\n", {}, []),
+        ("1024\n0\n", {"service_manager": "supervisor"}, []),
+        ("1024\n1000\n", {"service_manager": "supervisor"}, ["vllm", "backend"]),
+    ],
+)
+def test_ports_below_those_that_the_kernel_lets_everyone_bind(
+    monkeypatch: pytest.MonkeyPatch, kernel: str, given: dict[str, Any], refused: list[str]
+) -> None:
+    action = check_variables.ActionModule.__new__(check_variables.ActionModule)
+    monkeypatch.setattr(
+        action, "_low_level_execute_command", lambda command: {"stdout": kernel}, raising=False
+    )
+    values = {
+        "vllm_port": 80,
+        "backend_port": 81,
+        "vllm_user": "vllm",
+        "backend_user": "backend",
+        "service_manager": "systemd",
+    }
+    told = list(action.privileged(values | given, ["vllm", "backend"]))
+    assert [line.split("_port is ")[0] for line in told] == refused
+
+
 def test_a_port_that_the_user_of_the_service_may_not_bind(fleet: Path, tmp_path: Path) -> None:
     first = int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text())
     run = run_playbook("ansible/check.yml", tmp_path / "d", "--limit", "low", inventory=str(fleet))

@@ -153,6 +153,7 @@ def test_what_does_not_run_is_left_alone(
     for _ in range(10 if condition == "stopped" else 4):
         found, result = canary.run()
         assert (found, result["evidence"]["condition"], figures(result)["strikes"]) == (code, condition, 0)
+        assert "failed failed" not in result["reason"]
     assert canary.restarts == []
 
 
