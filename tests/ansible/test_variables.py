@@ -293,6 +293,24 @@ def test_ports_below_those_that_the_kernel_lets_everyone_bind(
     assert [line.split("_port is ")[0] for line in told] == refused
 
 
+@pytest.mark.parametrize(
+    ("manager", "host", "told"),
+    [
+        ("systemd", "0\nby systemd\n", []),
+        ("systemd", "1000\nby systemd\n", ["the tasks run as user 1000. Set ansible_become: true"]),
+        ("systemd", "0\n", ["systemd, which did not boot this host"]),
+        ("supervisor", "1000\n", []),
+    ],
+)
+def test_systemd_where_it_cannot_be_used(
+    monkeypatch: pytest.MonkeyPatch, manager: str, host: str, told: list[str]
+) -> None:
+    action = check_variables.ActionModule.__new__(check_variables.ActionModule)
+    monkeypatch.setattr(action, "_low_level_execute_command", lambda command: {"stdout": host}, raising=False)
+    said = list(action.unmanageable({"service_manager": manager}))
+    assert len(said) == len(told) and all(words in line for words, line in zip(told, said, strict=True))
+
+
 def test_a_port_that_the_user_of_the_service_may_not_bind(fleet: Path, tmp_path: Path) -> None:
     first = int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text())
     run = run_playbook("ansible/check.yml", tmp_path / "d", "--limit", "low", inventory=str(fleet))

@@ -31,6 +31,7 @@ SPEC = {
     "needed": {"type": "list", "elements": "str", "default": []},
 }
 WHERE = "Look at the inventory (group_vars, host_vars) and at -e; the variables are listed in README.md."
+BOOTED = "id -u; [ ! -d /run/systemd/system ] || echo by systemd"
 UNPRIVILEGED = "cat /proc/sys/net/ipv4/ip_unprivileged_port_start; id -u"
 
 
@@ -93,8 +94,25 @@ class ActionModule(ActionBase):
         faults += contradictions(values, variables["group_names"], served)
         faults += repeated(values["vllm_extra_args"], rendered_flags(roles))
         if args["needed"]:
+            faults += self.unmanageable(values)
             faults += self.privileged(values, variables["group_names"])
         return {"failed": True, "msg": "\n".join([*faults, WHERE])} if faults else {"changed": False}
+
+    def unmanageable(self, values: Values) -> Iterator[str]:
+        """Yield why systemd cannot run services on this host for these tasks."""
+        if values["service_manager"] != "systemd":
+            return
+        uid, *booted = self._low_level_execute_command(BOOTED)["stdout"].split()
+        if not booted:
+            yield (
+                "service_manager is systemd, which did not boot this host (there is no /run/systemd/system). Take another host,"
+                " or set service_manager: supervisor, which has no sandbox and no guard."
+            )
+        elif uid != "0":
+            yield (
+                f"service_manager is systemd, which only root may use, and the tasks run as user {uid}. Set ansible_become: true,"
+                " and give --ask-become-pass where sudo asks for a password."
+            )
 
     def privileged(self, values: Values, groups: list[str]) -> Iterator[str]:
         """Yield the ports that a service may not bind, as the host's kernel has it; asked only for those that can be such."""
