@@ -110,8 +110,9 @@ def git(source: Repository, *arguments: str | Path, remedy: str) -> str:
         raise AnsibleActionFail(f"git did not end within {SECONDS} s. {remedy}") from error
     if reply.returncode != 0:
         secret = source.password or source.user  # a token may be either; a server may quote it
-        said = plain(reply.stderr.strip())
-        raise AnsibleActionFail(f"{said.replace(secret, '***') if secret else said}\n{remedy}")
+        said = reply.stderr.strip()
+        # The secret goes first: with another character in it, it would not be found.
+        raise AnsibleActionFail(f"{plain(said.replace(secret, '***') if secret else said)}\n{remedy}")
     return reply.stdout.strip()
 
 
