@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from pathlib import Path
 
-from playbooks import run_playbook
+from playbooks import REPOSITORY, run_playbook
 from plugins import load
 
 plain = load("common/plain_text").plain
@@ -20,22 +22,30 @@ def test_lines_and_tabs_stay() -> None:
 
 def test_no_action_prints_a_control_character(tmp_path: Path) -> None:
     (tmp_path / "words").write_text(HOSTILE)
+    (tmp_path / "app.py").touch()
+    for path in (tmp_path / ".venv/bin/python", tmp_path / "bin/git"):
+        path.parent.mkdir(parents=True)
+        path.write_text("#!/bin/sh\nprintf 'a\\033]0;owned' >&2; exit 1\n")
+        path.chmod(0o755)
     say = f"cat {tmp_path}/words; cat {tmp_path}/words >&2; sleep 3"
-    rescue = [{"show": {"text": "{{ ansible_failed_result.msg }}"}}]
     tasks = [
         {"show": {"text": HOSTILE}},
-        {"block": [{"check": {"argv": ["sh", "-c", f"{say}; exit 2"]}}], "rescue": rescue},
-        {"check": {"argv": ["sh", "-c", f"{say}; exit 1"]}},
-        {
-            "block": [{"progress": {"label": "x", "title": "y", "argv": ["sh", "-c", f"{say}; exit 1"]}}],
-            "rescue": rescue,
-        },
+        {"check": {"argv": ["sh", "-c", f"{say}; exit 2"]}},
+        {"check": {"argv": ["sh", "-c", f"echo 'x WARNING: y'; {say}; exit 1"]}},
+        {"progress": {"label": "x", "title": "y", "argv": ["sh", "-c", f"{say}; exit 1"]}},
+        {"inspect_checkout": {"directory": str(tmp_path), "app": "app:app", "user": "root"}},
+        {"export_git": {"url": "/srv/x", "version": "main"}},
         {"ansible.builtin.fail": {"msg": "{{ given | plain }}"}},
     ]
+    settings = {"gather_facts": False, "ignore_errors": True, "vars": {"given": HOSTILE}}
     play = tmp_path / "play.yml"
-    play.write_text(
-        json.dumps([{"hosts": "all", "gather_facts": False, "vars": {"given": HOSTILE}, "tasks": tasks}])
-    )
-    run = run_playbook(str(play), tmp_path)
-    assert run.stdout.count("owned") >= 8, run.stdout
+    play.write_text(json.dumps([{"hosts": "all", "tasks": tasks} | settings]))
+    run = run_playbook(str(play), tmp_path, PATH=f"{tmp_path}/bin:{os.environ['PATH']}")
+    assert run.stdout.count("owned") >= 12 and "ignored=5" in run.stdout, run.stdout
     assert not [char for char in run.stdout if char in "\x1b\x07\x9b\u202e\r"], repr(run.stdout)
+
+
+def test_what_another_program_said_of_a_failure_is_told_as_text() -> None:
+    tasks = [path.read_text() for path in (REPOSITORY / "roles").glob("*/tasks/*.yml")]
+    told = [use for text in tasks for use in re.findall(r"ansible_failed_result\.msg[^}~]*", text)]
+    assert told and not [use for use in told if "| plain" not in use]
