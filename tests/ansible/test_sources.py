@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -189,25 +188,6 @@ def test_what_cannot_be_exported_is_told(repository: Path, tmp_path: Path) -> No
         export_git.export(export_git.repository("https://me:secret@127.0.0.1:9/x"), "v1", tmp_path)
     assert "git ls-remote https://127.0.0.1:9/x (backend_git_url)" in str(told.value)
     assert "secret" not in str(told.value)
-
-
-def test_what_a_checkout_says_is_no_command_for_a_terminal(checkout: Path) -> None:
-    (checkout / ".venv").unlink()
-    (checkout / ".venv/bin").mkdir(parents=True)
-    python = checkout / ".venv/bin/python"
-    python.write_text("#!/bin/sh\nprintf 'x\\033]0;owned' >&2; exit 1\n")
-    python.chmod(0o755)
-    given = {"user": "root", "directory": str(checkout), "app": APP}
-    run = subprocess.run(
-        [sys.executable, inspect_checkout.__file__],
-        input=json.dumps({"ANSIBLE_MODULE_ARGS": given}),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    told = json.loads(run.stdout)["msg"]
-    assert "(x?]0;owned)" in told
 
 
 class Guarded:

@@ -10,7 +10,7 @@ from pathlib import Path
 from playbooks import REPOSITORY, run_playbook
 from plugins import load
 
-plain = load("common/plain_text").plain
+plain = load("module_utils/plain_text").plain
 HOSTILE = "a\x1b]0;owned\x07b\x9b31mc\u202ed\re"
 
 
@@ -27,6 +27,7 @@ def test_no_action_prints_a_control_character(tmp_path: Path) -> None:
         path.parent.mkdir(parents=True)
         path.write_text("#!/bin/sh\nprintf 'a\\033]0;owned' >&2; exit 1\n")
         path.chmod(0o755)
+    (tmp_path / "a\x1b]0;owned").touch()
     say = f"cat {tmp_path}/words; cat {tmp_path}/words >&2; sleep 3"
     tasks = [
         {"show": {"text": HOSTILE}},
@@ -34,6 +35,7 @@ def test_no_action_prints_a_control_character(tmp_path: Path) -> None:
         {"check": {"argv": ["sh", "-c", f"echo 'x WARNING: y'; {say}; exit 1"]}},
         {"progress": {"label": "x", "title": "y", "argv": ["sh", "-c", f"{say}; exit 1"]}},
         {"inspect_checkout": {"directory": str(tmp_path), "app": "app:app", "user": "root"}},
+        {"claim_directory": {"path": str(tmp_path), "state": "ours"}},
         {"export_git": {"url": "/srv/x", "version": "main"}},
         {"ansible.builtin.fail": {"msg": "{{ given | plain }}"}},
     ]
@@ -41,7 +43,7 @@ def test_no_action_prints_a_control_character(tmp_path: Path) -> None:
     play = tmp_path / "play.yml"
     play.write_text(json.dumps([{"hosts": "all", "tasks": tasks} | settings]))
     run = run_playbook(str(play), tmp_path, PATH=f"{tmp_path}/bin:{os.environ['PATH']}")
-    assert run.stdout.count("owned") >= 12 and "ignored=5" in run.stdout, run.stdout
+    assert run.stdout.count("owned") >= 14 and "ignored=6" in run.stdout, run.stdout
     assert not [char for char in run.stdout if char in "\x1b\x07\x9b\u202e\r"], repr(run.stdout)
 
 

@@ -300,6 +300,8 @@ def test_ports_below_those_that_the_kernel_lets_everyone_bind(
         ("systemd", "1000\nby systemd\n", ["the tasks run as user 1000. Set ansible_become: true"]),
         ("systemd", "0\n", ["systemd, which did not boot this host"]),
         ("supervisor", "1000\n", []),
+        ("systemd", "", []),
+        ("systemd", "This account is currently not available.\n", []),
     ],
 )
 def test_systemd_where_it_cannot_be_used(

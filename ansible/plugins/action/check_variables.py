@@ -7,6 +7,7 @@ Ansible checks the types of a role only when that role starts, and neither names
 from __future__ import annotations
 
 import difflib
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -102,7 +103,10 @@ class ActionModule(ActionBase):
         """Yield why systemd cannot run services on this host for these tasks."""
         if values["service_manager"] != "systemd":
             return
-        uid, *booted = self._low_level_execute_command(BOOTED)["stdout"].split()
+        told = re.fullmatch(r"(\d+)\s+(by systemd)?\s*", self._low_level_execute_command(BOOTED)["stdout"])
+        if not told:  # what is wrong with the host the next module says
+            return
+        uid, booted = told.groups()
         if not booted:
             yield (
                 "service_manager is systemd, which did not boot this host (there is no /run/systemd/system). Take another host,"

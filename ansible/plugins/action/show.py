@@ -10,7 +10,7 @@ from ansible.utils.display import Display
 
 from ansible.plugins.action import ActionBase
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "common"))
+sys.path.append(str(Path(__file__).resolve().parents[1] / "module_utils"))
 from plain_text import plain  # Ansible keeps plugins out of packages
 
 

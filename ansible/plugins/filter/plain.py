@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "common"))
+sys.path.append(str(Path(__file__).resolve().parents[1] / "module_utils"))
 from plain_text import plain  # Ansible keeps plugins out of packages
 
 DOCUMENTATION = """

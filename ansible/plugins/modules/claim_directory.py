@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.plain_text import plain
 from ansible.module_utils.trust import Other, judge, others
 
 DOCUMENTATION = """
@@ -195,7 +196,7 @@ def main() -> None:
     try:
         module.exit_json(**act(module.params, module.check_mode))
     except ValueError as error:
-        module.fail_json(msg=str(error))
+        module.fail_json(msg=plain(error))  # names of others' files are among them
 
 
 if __name__ == "__main__":

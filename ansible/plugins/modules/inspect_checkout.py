@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.plain_text import plain
 
 DOCUMENTATION = """
 module: inspect_checkout
@@ -192,11 +193,6 @@ def listen(reading: int) -> bytes:
     return said
 
 
-def plain(text: str) -> str:
-    """Return lines in which no character commands a terminal: what a checkout's files and Python say is the user's to choose."""
-    return "".join(char if char.isprintable() or char == "\n" else "?" for char in text)
-
-
 def main() -> None:
     """Look, and fail with all faults at once."""
     module = AnsibleModule(SPEC, supports_check_mode=True)
@@ -207,7 +203,7 @@ def main() -> None:
             *found["faults"],
             "Nothing that serves was touched, nor the checkout, which is yours (backend_source existing).",
         ]
-        module.fail_json(msg=plain("\n".join(lines)))
+        module.fail_json(msg=plain("\n".join(lines)))  # the user's words are among them
     module.exit_json(changed=False, **{name: found[name] for name in ("commit", "id", "home")})
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.plain_text import plain
 from ansible.module_utils.trust import others
 
 DOCUMENTATION = """
@@ -122,7 +123,7 @@ def main() -> None:
     try:
         module.exit_json(**act(module.params, module.check_mode))
     except ValueError as error:
-        module.fail_json(msg=str(error))
+        module.fail_json(msg=plain(error))  # where a link leads is its owner's to write
 
 
 if __name__ == "__main__":
