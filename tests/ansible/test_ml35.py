@@ -185,6 +185,7 @@ def test_backend_is_the_guides(units: Path) -> None:
     assert setting["WorkingDirectory"] == [directory]
     assert f"{login.split('@')[0]}" in setting["User"]
     assert json.dumps(directory) in setting["ReadWritePaths"]
+    assert json.dumps("-/home/vrsoft/.cache") in setting["ReadWritePaths"]  # libraries write there
     assert setting["ProtectHome"] == ["read-only"]  # its user's home is not under the checkout
     assert setting["PrivateDevices"] == ["yes"]
 

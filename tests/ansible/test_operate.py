@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from playbooks import Playbook
+import yaml
+from playbooks import REPOSITORY, Playbook
 
 PLAYBOOKS = ("status", "probe", "doctor", "drain")
 
@@ -33,3 +34,10 @@ def test_a_deploy_that_got_no_further_than_its_checks(prepared: Playbook) -> Non
     assert drain.returncode == 0 and "there is nothing to drain" in drain.stdout, drain.stdout
     probe = prepared("ansible/probe.yml")
     assert probe.returncode == 2 and "nothing to check" in words(probe.stdout)
+
+
+def test_a_drain_shows_no_user_of_the_host_what_the_manager_knows() -> None:
+    """Facts hold environments; every user reads the arguments of a process, and nobody its standard input."""
+    tasks = yaml.safe_load((REPOSITORY / "roles/vllm/tasks/drain.yml").read_text())
+    [wait] = [task["progress"] for each in tasks for task in each.get("block", []) if "progress" in task]
+    assert "__service_facts" in wait["stdin"] and "__service_facts" not in str(wait["argv"])
