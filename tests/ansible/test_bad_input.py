@@ -26,12 +26,18 @@ def test_wrong_type_of_a_role_that_comes_late(playbook: Playbook, tmp_path: Path
     assert not (tmp_path / "demo/venvs").exists()
 
 
-def test_busy_port_names_its_holder(prepared: Playbook) -> None:
+@pytest.mark.parametrize("dry", [[], ["--check"]], ids=["run", "dry"])
+def test_busy_port_names_its_holder(prepared: Playbook, dry: list[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as holder:
         port = holder.getsockname()[1]
-        run = prepared("ansible/check.yml", "-e", f"vllm_port={port}")
+        run = prepared("ansible/check.yml", "-e", f"vllm_port={port}", *dry)
     assert run.returncode != 0
     assert str(port) in run.stdout and str(os.getpid()) in run.stdout
+
+
+def test_a_dry_run_fails_on_a_model_that_is_not_whole(prepared: Playbook, tmp_path: Path) -> None:
+    run = prepared("deploy.yml", "--check", "-e", f"vllm_model={tmp_path}")
+    assert run.returncode != 0 and "config.json is missing" in " ".join(run.stdout.split()), run.stdout
 
 
 def test_too_little_memory(prepared: Playbook) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playbooks import REPOSITORY, Playbook
+from playbooks import REPOSITORY, Playbook, run_playbook
 from plugins import load
 
 from python_checks import marks
@@ -151,6 +151,17 @@ def test_two_names_of_one_host_are_refused_with_both(break_it: bool) -> None:
     for void in ("", "this host was booted since"):
         words = refusal({"run": "ours", "name": "beta"}, void, break_it)
         assert words.startswith("beta and alpha are two names of one host in the inventory")
+
+
+def test_a_run_with_two_names_of_one_host_is_refused(tmp_path: Path) -> None:
+    host = {"host_directory": str(tmp_path / "h"), "test_end": "is well", "ansible_connection": "local"}
+    host |= {"ansible_python_interpreter": sys.executable}
+    inventory = tmp_path / "hosts.yml"
+    inventory.write_text(json.dumps({"all": {"vars": host, "hosts": {"alpha": {}, "beta": {}}}}))
+    (tmp_path / "h").mkdir()
+    (tmp_path / "h/go-on").touch()  # the first of them ends at once
+    run = run_playbook("tests/ansible/lock.yml", tmp_path / "h", inventory=str(inventory))
+    assert run.returncode != 0 and " are two names of one host in the inventory" in run.stdout, run.stdout
 
 
 class Held:
