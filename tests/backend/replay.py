@@ -10,7 +10,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from replies import MODEL, TOO_LONG, answer, chunks, dangling, finish, too_long
+from replies import MODEL, answer, chunks, dangling, finish, too_long
 
 LONGEST_HANG = 30.0
 
@@ -99,8 +99,8 @@ class Handler(BaseHTTPRequestHandler):
             self._send_error(404, f"The model `{request['model']}` does not exist.")
         elif dangling(request["messages"]):
             self._send_error(400, "An assistant message with tool_calls must be followed by tool messages")
-        elif too_long(peer.mode, request["messages"]):
-            self._send_error(400, TOO_LONG)
+        elif words := too_long(peer.mode, request["messages"]):
+            self._send_error(400, words)
         elif peer.mode.isdecimal():
             self._send_error(int(peer.mode), "out of order")
         elif peer.mode == "html":

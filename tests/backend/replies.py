@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 MODEL = "gpt-oss-120b"
-# As vLLM 0.32 says it (renderers/params.py).
-TOO_LONG = (
-    "This model's maximum context length is 131072 tokens. However, your prompt contains at least 131073 input tokens, which exceeds this"
-    " limit even without any output tokens. Please reduce the length of the input prompt."
-)
+# As vLLM says it, of a prompt beyond the window and of one that leaves no room for the answer, by the first word of a mode.
+TOO_LONG = {
+    "window": "This model's maximum context length is 131072 tokens. However, your prompt contains at least 131073 input tokens, which"
+    " exceeds this limit even without any output tokens. Please reduce the length of the input prompt.",
+    "room": "'max_tokens' or 'max_completion_tokens' is too large: 4096. This model's maximum context length is 131072 tokens and your"
+    " request has 128000 input tokens (4096 > 131072 - 128000).",
+}
 TOPICS = {"휴가": "휴가 정책", "vacation": "vacation policy"}
 
 
@@ -33,11 +35,11 @@ def dangling(messages: list[dict[str, Any]]) -> bool:
     )
 
 
-def too_long(mode: str, messages: list[dict[str, Any]]) -> bool:
-    """Tell whether messages exceed the window of a mode such as "window 5000", which counts characters."""
-    return mode.startswith("window ") and sum(len(m["content"] or "") for m in messages) > int(
-        mode.split()[1]
-    )
+def too_long(mode: str, messages: list[dict[str, Any]]) -> str:
+    """Return what is said of messages that exceed the window of a mode such as "window 5000", which counts characters."""
+    kind, _, characters = mode.partition(" ")
+    exceed = kind in TOO_LONG and sum(len(m["content"] or "") for m in messages) > int(characters)
+    return TOO_LONG[kind] if exceed else ""
 
 
 def finish(mode: str, message: dict[str, Any]) -> str:

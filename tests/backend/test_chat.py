@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx2
 import pytest
 from replay import LONGEST_HANG, Replay
+from replies import TOO_LONG
 from running import Backend, Start, events
 
 QUESTION = "회사 휴가 정책 알려줘"
@@ -123,12 +124,13 @@ def test_long_session_does_not_grow(start: Start, peer: Replay) -> None:
     assert peer.requests[-1]["messages"][1]["content"].endswith(" 4")
 
 
+@pytest.mark.parametrize("refusal", TOO_LONG)
 def test_session_that_is_too_long_for_the_model_goes_on_without_its_oldest_turns(
-    backend: Backend, peer: Replay
+    backend: Backend, peer: Replay, refusal: str
 ) -> None:
     for number in range(5):
         assert backend.chat(f"{number} " + "x" * 1000).status_code == 200
-    peer.mode = "window 5000"
+    peer.mode = f"{refusal} 5000"
     reply = backend.chat("서울 날씨 알려줘")
     assert (reply.status_code, reply.json()["tools_called"]) == (200, ["get_weather"])
     seen = [m["content"][0] for m in peer.requests[-1]["messages"] if m["role"] == "user"]
