@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -87,14 +89,18 @@ class Host:
             json.dumps({"backend": {"hosts": {"host": host}}, "vllm": {}})
         )
 
-    def run(self, name: str, *arguments: str, **variables: object) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, name: str, *arguments: str, umask: int = -1, **variables: object
+    ) -> subprocess.CompletedProcess[str]:
         """Run a playbook with further variables."""
         extra = ("-e", json.dumps(variables), *arguments)
-        return run_playbook(name, self.directory, *extra, inventory=str(self.folder / "inventory"))
+        return run_playbook(
+            name, self.directory, *extra, inventory=str(self.folder / "inventory"), umask=umask
+        )
 
-    def deploy(self, *arguments: str, **variables: object) -> str:
+    def deploy(self, *arguments: str, umask: int = -1, **variables: object) -> str:
         """Deploy; it must succeed. Return what it said."""
-        run = self.run("deploy.yml", *arguments, **variables)
+        run = self.run("deploy.yml", *arguments, umask=umask, **variables)
         assert run.returncode == 0, run.stdout
         assert not re.search(r"\[(DEPRECATION )?WARNING\]", run.stdout), run.stdout
         return run.stdout
@@ -168,8 +174,11 @@ def test_checkout_runs_as_it_is(host: Host, checkout: Path) -> None:
     assert host.about()["pid"] == about["pid"]
 
     commit(checkout, "2")  # as after a pull
-    host.deploy(**existing)
+    host.deploy(umask=0o077, **existing)
     assert host.about()["version"] == "2"
+    releases = host.directory / "releases/backend"
+    folders = [releases, *(path for path in releases.iterdir() if path.is_dir())]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folders} == {0o755}
 
 
 def test_checkout_that_cannot_run_is_refused_while_the_old_one_serves(
@@ -223,3 +232,12 @@ def test_version_that_cannot_be_deployed_is_refused_while_the_old_one_serves(
     assert "requirements.txt of " in said and "is no lock with hashes that holds uvicorn" in said
     assert "uv pip compile --universal --generate-hashes" in said
     assert host.about()["pid"] == before
+
+
+def test_a_run_that_is_refused_does_not_start_the_manager(host: Host, checkout: Path) -> None:
+    git(checkout, "checkout", "--quiet", ".")  # an earlier test spoilt it
+    assert host.run("ansible/demo_stop.yml").returncode == 0
+    with socket.create_server(("127.0.0.1", host.port)):
+        said = host.refused("deploy.yml", backend_source="existing", backend_directory=str(checkout))
+    assert str(os.getpid()) in said
+    assert not (host.directory / "supervisor/supervisord.pid").exists()
