@@ -39,7 +39,8 @@ def test_scenario(tmp_path: Path) -> None:
         # As in ansible.cfg, but for the seconds that a connection outlives its play: they would be waited for here.
         "ANSIBLE_SSH_ARGS": "-o ControlMaster=auto -o ControlPersist=15s",
     }
-    run("systemd", environment)
+    # Molecule names the hosts' inventory from the first step on, and it is made with the hosts.
+    run("systemd", environment, expected=r"\[WARNING\]: Unable to parse .*/hosts\.yml as an inventory source")
     assert traces() | {"namespaces": set()} == before
     assert not list(OURS.iterdir())
     deadline = time.monotonic() + 30
