@@ -151,8 +151,8 @@ class Sessions:
         spare = max(SPARE_PAGES, await self._number("PRAGMA page_count") // 10)
         free = await self._number("PRAGMA freelist_count")
         if free > spare:
-            await self.saver.conn.execute_fetchall(f"PRAGMA incremental_vacuum({free})")
-            await self.saver.conn.commit()
+            # A page a step, and Python 3.11 takes one step of a statement without columns; a script is run to its end.
+            await self.saver.conn.executescript(f"PRAGMA incremental_vacuum({free})")
 
     async def _number(self, question: str) -> int:
         rows = await self.saver.conn.execute_fetchall(question)
