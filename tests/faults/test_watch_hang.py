@@ -99,9 +99,15 @@ def test_hung_again_after_each_heal(watched: Host, report: Report) -> None:
     """vLLM hangs again after each of three restarts: there is no fourth; the canary's unit and metrics say so until a chat is answered."""
     host = watched
     for heals in (1, 2, 3):
+        hung = host.pid("vllm")
         with stopped(host, victim(host, "VLLM::Worker")):
             host.until(lambda number=heals: figure(host, "heals") == number, FOUND, f"restart {heals}")
-        host.until(host.serves, 2 * START, "vLLM serves again")
+        # What hung is awake again and may answer until systemd has ended it.
+        host.until(
+            lambda old=hung: host.pid("vllm") not in (0, old) and host.show("vllm", "ActiveState") == "active",
+            2 * START,
+            "another vLLM serves",
+        )
         host.until(lambda: canary(host)[0] == 0, 60, "the canary says ok")
     pid = host.pid("vllm")
     with stopped(host, victim(host, "VLLM::Worker")):
