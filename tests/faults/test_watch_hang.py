@@ -104,7 +104,9 @@ def test_hung_again_after_each_heal(watched: Host, report: Report) -> None:
             host.until(lambda number=heals: figure(host, "heals") == number, FOUND, f"restart {heals}")
         # What hung is awake again and may answer until systemd has ended it.
         host.until(
-            lambda old=hung: host.pid("vllm") not in (0, old) and host.show("vllm", "ActiveState") == "active",
+            lambda old=hung: (
+                host.pid("vllm") not in (0, old) and host.show("vllm", "ActiveState") == "active"
+            ),
             2 * START,
             "another vLLM serves",
         )
