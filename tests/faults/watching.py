@@ -11,6 +11,8 @@ from tests.systemd.deployed import Host
 
 WATCH, METRICS = "/opt/vllm/watch", "/opt/vllm/metrics"
 FOUND = 90  # seconds in which a hang must be found
+# Waits for the end of a run that the timer began.
+OVER = "timeout 60 sh -c 'while [ $(systemctl show --value -p ActiveState canary) = activating ]; do sleep 0.1; done'"
 
 
 def figure(host: Host, name: str) -> float:
@@ -23,10 +25,7 @@ def figure(host: Host, name: str) -> float:
 def canary(host: Host) -> tuple[int, str]:
     """Run the canary's unit once, from its beginning; return its exit code and its verdict in words."""
     # Not in the middle of the timer's own: a run that is interrupted tells so, and fails its unit.
-    host.ssh(
-        "timeout 60 sh -c 'while [ $(systemctl show --value -p ActiveState canary) = activating ]; do sleep 0.1; done';"
-        " systemctl restart canary.service"
-    )
+    host.ssh(f"{OVER}; systemctl restart canary.service")
     code = int(host.show("canary.service", "ExecMainStatus"))
     last: dict[str, Any] = json.loads(host.told(f"cat {WATCH}/canary.verdict"))
     return code, f"{last['state']}: {last['results'][0]['reason']}"
