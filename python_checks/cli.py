@@ -10,33 +10,34 @@ from collections.abc import Iterable, Sequence
 from types import ModuleType
 from typing import TextIO
 
-from python_checks import keys, report, textfile, verdict
-from python_checks.hidden import without
-from python_checks.options import Parser
-from python_checks.result import CheckError, Result, State, one_line, worst
-from python_checks.timed import timed
+from python_checks.api import keys
+from python_checks.core.hidden import without
+from python_checks.core.options import Parser
+from python_checks.core.result import CheckError, Result, State, one_line, worst
+from python_checks.core.timed import timed
+from python_checks.report import formats, textfile, verdict
 
-# Name -> module in python_checks.checks, of which only the chosen one is loaded: a probe may run every minute.
+# Name -> module, of which only the chosen one is loaded: a probe may run every minute.
 CHECKS = {
-    "health": "health",
-    "models": "models",
-    "completion": "completion",
-    "tool-call": "tool_call",
-    "chat": "chat",
-    "model-files": "model_files",
-    "port": "port",
-    "gpu": "gpu",
-    "config": "config",
-    "guard": "guard",
-    "wait": "wait",
-    "idle": "idle",
-    "latency": "latency",
-    "stop": "stop",
-    "status": "status",
-    "doctor": "doctor",
-    "canary": "canary",
-    "conformance": "conformance",
-    "all": "all",
+    "health": "checks.health",
+    "models": "checks.models",
+    "completion": "checks.completion",
+    "tool-call": "checks.tool_call",
+    "chat": "checks.chat",
+    "model-files": "checks.model_files",
+    "port": "checks.port",
+    "gpu": "checks.gpu",
+    "config": "checks.config",
+    "guard": "steps.guard",
+    "wait": "steps.wait",
+    "idle": "steps.idle",
+    "latency": "checks.latency",
+    "stop": "steps.stop",
+    "status": "checks.status",
+    "doctor": "checks.doctor",
+    "canary": "checks.canary",
+    "conformance": "checks.conformance",
+    "all": "checks.all",
 }
 SEVERAL = ("conformance", "all")  # these return a result for each of their cases
 EPILOG = """\
@@ -47,7 +48,7 @@ help of one check:                  python -m python_checks tool-call --help"""
 
 def load(name: str) -> ModuleType:
     """Load the module of a check."""
-    return importlib.import_module(f"python_checks.checks.{CHECKS[name]}")
+    return importlib.import_module(f"python_checks.{CHECKS[name]}")
 
 
 def parser(names: Iterable[str] = CHECKS) -> argparse.ArgumentParser:
@@ -67,7 +68,7 @@ def parser(names: Iterable[str] = CHECKS) -> argparse.ArgumentParser:
         module.add_arguments(command)
         command.add_argument(
             "--format",
-            choices=report.FORMATS,
+            choices=formats.FORMATS,
             default="text",
             help="one line, a table, a screen, JSON, or JUnit's XML (%(default)s)",
         )
@@ -149,7 +150,7 @@ def _run(arguments: Sequence[str] | None) -> list[Result]:
     if vars(options).get("remember") or vars(options).get("history"):  # options of some
         results = verdict.keep(options, results)
     with contextlib.suppress(BrokenPipeError, SystemExit):  # the latter is what rich makes of the former
-        report.FORMATS[options.format](results, sys.stdout)
+        formats.FORMATS[options.format](results, sys.stdout)
     _flush()
     if options.textfile:
         directory = vars(options).get("releases")  # an option of `all`

@@ -3,10 +3,10 @@
 import argparse
 from collections.abc import Callable
 
-from python_checks import options as opt
-from python_checks import verdict
 from python_checks.checks import chat, completion, health, model_files, models, tool_call
-from python_checks.result import Result, State
+from python_checks.core import options as opt
+from python_checks.core.result import Result, State
+from python_checks.report import verdict
 
 NEEDS: tuple[str, ...] = ("requests", "jsonschema")
 

@@ -5,14 +5,16 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from python_checks import marks, notify, strikes
-from python_checks import options as opt
-from python_checks.canary import Verdict, judge, patience
-from python_checks.contact import converse, full_step, look
-from python_checks.liveness import Facts
-from python_checks.manager import Manager, Unit, chosen
-from python_checks.result import CheckError, Figure, Result, State
-from python_checks.strikes import Memory
+from python_checks.canary import memory as strikes
+from python_checks.canary.contact import converse, full_step, look
+from python_checks.canary.liveness import Facts
+from python_checks.canary.manager import Manager, Unit, chosen
+from python_checks.canary.memory import Memory
+from python_checks.canary.rules import Verdict, judge, patience
+from python_checks.core import notify
+from python_checks.core import options as opt
+from python_checks.core.result import CheckError, Figure, Result, State
+from python_checks.service import marks
 
 NEEDS: tuple[str, ...] = ()
 

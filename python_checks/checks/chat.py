@@ -5,11 +5,11 @@ import re
 import uuid
 from collections.abc import Iterator
 
-from python_checks import options as opt
-from python_checks import said
-from python_checks.harmony import REMEDY, leak
-from python_checks.http import Reply, fetch, refusal
-from python_checks.result import Fault, Result, conclude, shorten
+from python_checks.api import garbled
+from python_checks.api.harmony import REMEDY, leak
+from python_checks.api.http import Reply, fetch, refusal
+from python_checks.core import options as opt
+from python_checks.core.result import Fault, Result, conclude, shorten
 
 NEEDS: tuple[str, ...] = ("requests",)
 
@@ -62,11 +62,11 @@ def judge(reply: Reply, expect_tool: str) -> Result:
     answer, tools = data["answer"], data.get("tools_called")
     called = [shorten(str(name), 60) for name in tools[:20]] if isinstance(tools, list) else []
     faults = []
-    if not isinstance(answer, str) or said.says_nothing(answer):
+    if not isinstance(answer, str) or garbled.says_nothing(answer):
         faults.append(
             Fault("the backend's answer is empty", "run the tool-call check; see the backend's log")
         )
-    elif nonsense := said.fault({"content": longest}, "the backend's answer"):
+    elif nonsense := garbled.fault({"content": longest}, "the backend's answer"):
         faults.append(nonsense)
     if leak(answer):
         faults.append(Fault(f"Harmony token {leak(answer)} leaks into the answer", REMEDY))

@@ -2,9 +2,9 @@
 
 import argparse
 
-from python_checks import options as opt
-from python_checks.openai import answer_faults, ask, choice, end_of
-from python_checks.result import Result, conclude, shorten
+from python_checks.api.openai import answer_faults, ask, choice, end_of
+from python_checks.core import options as opt
+from python_checks.core.result import Result, conclude, shorten
 
 NEEDS: tuple[str, ...] = ("requests",)
 

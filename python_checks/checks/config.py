@@ -11,15 +11,17 @@ import sys
 import tempfile
 from pathlib import Path
 
-from python_checks import causes, refusals, remedies, staged
-from python_checks import options as opt
-from python_checks.result import CheckError, Fault, Result, State
+from python_checks.config import refusals, staged
+from python_checks.core import options as opt
+from python_checks.core.result import CheckError, Fault, Result, State
+from python_checks.log import causes
+from python_checks.service import remedies
 
 NEEDS: tuple[str, ...] = ()
 
 # A stage takes 5 to 30 s; on a cold disk beside eight busy programs importing took 72 s and building more than 110.
 SECONDS = 600.0
-PROGRAM = ("-B", "-P", "-m", "python_checks.vllm_stages")
+PROGRAM = ("-B", "-P", "-m", "python_checks.config.vllm_stages")
 # All that says where vLLM and what it imports write.
 PLACES = """HOME XDG_CACHE_HOME XDG_CONFIG_HOME XDG_DATA_HOME TMPDIR VLLM_CONFIG_ROOT VLLM_RPC_BASE_PATH HF_MODULES_CACHE
 TORCHINDUCTOR_CACHE_DIR TRITON_HOME TRITON_CACHE_DIR FLASHINFER_WORKSPACE_BASE CUDA_CACHE_PATH NUMBA_CACHE_DIR MPLCONFIGDIR"""

@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from python_checks import limits, verdict
-from python_checks import options as opt
-from python_checks.cases import Cases, Outcome
+from python_checks.api.http import fetch
+from python_checks.api.openai import refuse
 from python_checks.checks import chat, latency
-from python_checks.http import fetch
-from python_checks.openai import refuse
-from python_checks.result import Result, State, conclude
+from python_checks.conformance import limits
+from python_checks.conformance.cases import Cases, Outcome
+from python_checks.core import options as opt
+from python_checks.core.result import Result, State, conclude
+from python_checks.report import verdict
 
 NEEDS: tuple[str, ...] = ("requests", "jsonschema")
 

@@ -3,14 +3,15 @@
 import argparse
 import time
 
-from python_checks import clock, diagnosis, engine_facts, examine, firewall, language, places, stuck
 from python_checks.checks import all as all_checks
 from python_checks.checks import status
-from python_checks.finding import Finding
-from python_checks.last_words import LastWords
-from python_checks.result import SEVERITY, Line, Result, State, worst
-from python_checks.services import Service
-from python_checks.signs import Signs
+from python_checks.core.finding import Finding
+from python_checks.core.result import SEVERITY, Line, Result, State, worst
+from python_checks.doctor import clock, diagnosis, firewall, language, look, places, stuck
+from python_checks.doctor.signs import Signs
+from python_checks.service import engine_facts
+from python_checks.service.facts import Service
+from python_checks.service.last_words import LastWords
 
 NEEDS: tuple[str, ...] = all_checks.NEEDS
 
@@ -33,13 +34,13 @@ def run(options: argparse.Namespace) -> Result:
         refused=seen.refused,
         logs=seen.logs,
         disks=seen.disks,
-        results=examine.checks(options, known, {**seen.refused, **hangs}),
-        lacks=examine.missing_compiler(vllm) if vllm.command else [],
-        strangers=examine.strangers(known) if "vllm" in known else [],
-        bound={name: examine.bound(service) for name, service in known.items() if service.pid},
+        results=look.checks(options, known, {**seen.refused, **hangs}),
+        lacks=look.missing_compiler(vllm) if vllm.command else [],
+        strangers=look.strangers(known) if "vllm" in known else [],
+        bound={name: look.bound(service) for name, service in known.items() if service.pid},
         walls=firewall.walls(known),
         places={name: places.places(service, options.home) for name, service in known.items()},
-        programs={name: examine.program(service) for name, service in known.items() if not service.pid},
+        programs={name: look.program(service) for name, service in known.items() if not service.pid},
         stuck=held,
         command=engine_facts.command(vllm),
         version=engine_facts.version(vllm, seen.refused.get("vllm", "")),

@@ -6,9 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from python_checks import gpu_fit, gpu_health, gpu_holders, nvidia, nvidia_xml, proc, xid
-from python_checks import options as opt
-from python_checks.result import CheckError, Result, conclude
+from python_checks.core import options as opt
+from python_checks.core.result import CheckError, Result, conclude
+from python_checks.gpu import fit, health, holders, inventory, nvidia_smi, xid
+from python_checks.host import processes
 
 NEEDS: tuple[str, ...] = ()
 
@@ -94,25 +95,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Result:
     """Ask nvidia-smi and the kernel's log, then judge."""
-    found, complaints = nvidia_xml.look(options.timeout)
+    found, complaints = inventory.look(options.timeout)
     wanted = options.tensor_parallel_size
-    gpus, faults = gpu_health.choose(found.gpus, options.devices, wanted)
-    faults = complaints + gpu_health.driver(found, options.cuda) + faults
-    abilities = nvidia.capabilities(
+    gpus, faults = health.choose(found.gpus, options.devices, wanted)
+    faults = complaints + health.driver(found, options.cuda) + faults
+    abilities = nvidia_smi.capabilities(
         _or_nothing(options.timeout, "--query-gpu=index,compute_cap", "--format=csv,noheader")
     )
-    faults += gpu_health.health(gpus, abilities, wanted)
+    faults += health.health(gpus, abilities, wanted)
     log = xid.kernel_log(options.timeout)
     faults += xid.judge(log or "", gpus, wanted)
     if wanted > 1 and not options.disable_custom_all_reduce:
         # Two GPUs may reach each other over PCIe; more must all be linked (vLLM's custom_all_reduce.py).
         kind = "r" if wanted == 2 else "n"
-        faults += gpu_health.topology(gpus, nvidia.peers(_or_nothing(options.timeout, "topo", "-p2p", kind)))
+        faults += health.topology(gpus, nvidia_smi.peers(_or_nothing(options.timeout, "topo", "-p2p", kind)))
 
     def own(pid: int) -> bool:
-        return any(proc.belongs(pid, root) for root in options.pid)
+        return any(processes.belongs(pid, root) for root in options.pid)
 
-    faults += gpu_holders.judge(gpus, own, options.gpu_memory_utilization)
+    faults += holders.judge(gpus, own, options.gpu_memory_utilization)
     shared = " (shares the host's memory)"
     names = ", ".join(f"GPU {gpu.index} {gpu.name}{shared if gpu.shared else ''}" for gpu in gpus) or "no GPU"
     words = f"driver {found.driver} (CUDA {found.cuda or 'unknown'}), {names}"
@@ -123,8 +124,8 @@ def run(options: argparse.Namespace) -> Result:
         for gpu in gpus
     ]
     if options.model_directory and gpus:
-        free = [size for size in (gpu_holders.free(gpu, own) for gpu in gpus) if size is not None]
-        budget, more = gpu_fit.judge(options, gpus, min(free, default=None))
+        free = [size for size in (holders.free(gpu, own) for gpu in gpus) if size is not None]
+        budget, more = fit.judge(options, gpus, min(free, default=None))
         faults += more
         evidence["memory"] = budget.figures() if budget else None
         words += f"; {budget}" if budget and not more else ""
@@ -135,6 +136,6 @@ def run(options: argparse.Namespace) -> Result:
 def _or_nothing(timeout: float, *arguments: str) -> str:
     """Ask for what an older driver may not know; no answer is no fault."""
     try:
-        return nvidia.ask(timeout, *arguments)
+        return nvidia_smi.ask(timeout, *arguments)
     except CheckError:
         return ""

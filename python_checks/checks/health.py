@@ -2,9 +2,9 @@
 
 import argparse
 
-from python_checks import options as opt
-from python_checks.http import Reply, fetch, refusal
-from python_checks.result import Fault, Result, conclude
+from python_checks.api.http import Reply, fetch, refusal
+from python_checks.core import options as opt
+from python_checks.core.result import Fault, Result, conclude
 
 NEEDS: tuple[str, ...] = ("requests",)
 

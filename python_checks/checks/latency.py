@@ -7,12 +7,12 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from python_checks import options as opt
-from python_checks.joined import accept, first_choice, says
-from python_checks.openai import PATH, end_of
-from python_checks.result import Fault, Figure, Result, State, conclude, shorten
-from python_checks.stream import Streamed, read, reads
-from python_checks.words import count
+from python_checks.api.joined import accept, first_choice, says
+from python_checks.api.openai import PATH, end_of
+from python_checks.api.stream import Streamed, read, reads
+from python_checks.core import options as opt
+from python_checks.core.result import Fault, Figure, Result, State, conclude, shorten
+from python_checks.core.words import count
 
 NEEDS: tuple[str, ...] = ("requests",)
 

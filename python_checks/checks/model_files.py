@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from python_checks import json_files, listed, model_places, proc, regular, safetensors, shards
-from python_checks.listed import COPY, DOWNLOAD, RESOLVE
-from python_checks.result import CheckError, Fault, Result, State, conclude
+from python_checks.core import regular_file
+from python_checks.core.result import CheckError, Fault, Result, State, conclude
+from python_checks.host import processes
+from python_checks.model import elsewhere as model_places
+from python_checks.model import json_files, safetensors, shards, unreadable
+from python_checks.model.unreadable import COPY, DOWNLOAD, RESOLVE
 
 NEEDS: tuple[str, ...] = ()
 
@@ -47,7 +50,7 @@ def look(directory: Path, whole: bool = True) -> Result:
     except PermissionError as error:
         raise CheckError(
             Fault(
-                f"user {proc.user_name(os.geteuid())} cannot read {error.filename}",
+                f"user {processes.user_name(os.geteuid())} cannot read {error.filename}",
                 "give that user read access: chmod -R a+rX on the directory, and +x on those above it",
             )
         ) from error
@@ -62,10 +65,10 @@ def judge(directory: Path, whole: bool = True) -> Result:
     if elsewhere := model_places.elsewhere(directory):
         return conclude("model-files", [elsewhere], "", evidence)
     faults: list[Fault] = []
-    unread = listed.judge([directory / INDEX, directory / BIN_INDEX], faults)
+    unread = unreadable.judge([directory / INDEX, directory / BIN_INDEX], faults)
     weights, files = _files(directory, unread, faults)
     small = [directory / name for name in JSON_FILES]
-    unread |= listed.judge([*small, *files], faults)
+    unread |= unreadable.judge([*small, *files], faults)
     read = {name: json_files.load if whole or name != LARGE else json_files.ends for name in JSON_FILES}
     parsed = {path.name: read[path.name](path, faults) for path in small if path not in unread}
     given = parsed.get("config.json")
@@ -78,7 +81,7 @@ def judge(directory: Path, whole: bool = True) -> Result:
         words = "; the index is missing"
     if config.get("model_type") == shards.GPT_OSS:
         faults += _judge_stop_ids(directory)
-    if listed.unfinished(directory):
+    if unreadable.unfinished(directory):
         faults = [
             replace(fault, remedy=DOWNLOAD) if fault.remedy in (COPY, RESOLVE) else fault for fault in faults
         ]
@@ -132,7 +135,7 @@ def _tensors(files: Sequence[Path], weights: dict[str, str], faults: list[Fault]
             faults.append(Fault(str(error), COPY))
             continue
         except OSError as error:
-            if error.errno not in regular.OTHER:
+            if error.errno not in regular_file.OTHER:
                 raise
             faults.append(Fault(f"{file.name} is no regular file, or too large", COPY))
             continue
@@ -147,7 +150,7 @@ def _judge_stop_ids(directory: Path) -> list[Fault]:
     """Warn when generation_config.json would not stop gpt-oss at the end of a tool call."""
     problems: list[Fault] = []
     path = directory / "generation_config.json"
-    config = None if listed.judge([path], problems) else json_files.load(path, problems)
+    config = None if unreadable.judge([path], problems) else json_files.load(path, problems)
     ids = config.get("eos_token_id") if isinstance(config, dict) else None
     if CALL_TOKEN in (ids if isinstance(ids, list) else [ids]):
         return []

@@ -2,10 +2,10 @@
 
 import argparse
 
-from python_checks import keys
-from python_checks import options as opt
-from python_checks.http import Reply, fetch, refusal
-from python_checks.result import Fault, Result, conclude, shorten
+from python_checks.api import keys
+from python_checks.api.http import Reply, fetch, refusal
+from python_checks.core import options as opt
+from python_checks.core.result import Fault, Result, conclude, shorten
 
 NEEDS: tuple[str, ...] = ("requests",)
 

@@ -8,9 +8,9 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from python_checks import options as opt
-from python_checks import proc, sockets
-from python_checks.result import CheckError, Fault, Result, State, conclude
+from python_checks.core import options as opt
+from python_checks.core.result import CheckError, Fault, Result, State, conclude
+from python_checks.host import processes, sockets
 
 NEEDS: tuple[str, ...] = ()
 
@@ -71,7 +71,7 @@ def free(host: str, port: int) -> bool:
 
 
 def _unbindable(host: str, port: int, error: OSError) -> Fault:
-    user = proc.user_name(os.geteuid())
+    user = processes.user_name(os.geteuid())
     if error.errno == errno.EADDRNOTAVAIL:
         return Fault(f"this host has no address {host}", "use an address that `ip address` shows, or 0.0.0.0")
     state = State.UNKNOWN if isinstance(error, PermissionError) else State.CRITICAL
@@ -101,8 +101,8 @@ def overlaps(host: str, address: str) -> bool:
 def judge(host: str, port: int, own: int | None, held: Holders) -> Result:
     """Accept holders that belong to the process `own`; name all others."""
     place = f"{host}:{port}"
-    evidence = {"holders": [proc.describe(pid) for pid in held.pids]}
-    fault = stranger(place, held, lambda pid: own is not None and proc.belongs(pid, own))
+    evidence = {"holders": [processes.describe(pid) for pid in held.pids]}
+    fault = stranger(place, held, lambda pid: own is not None and processes.belongs(pid, own))
     return conclude(
         "port", [fault] if fault else [], f"{place} is held by our own server (pid {own})", evidence
     )
@@ -119,9 +119,9 @@ def stranger(place: str, held: Holders, own: Callable[[int], bool]) -> Fault | N
         else f"{place} is bound by a server that does not listen yet, likely"
     )
     if held.pids:
-        words += f" by {', '.join(proc.describe(pid) for pid in held.pids)}"
+        words += f" by {', '.join(processes.describe(pid) for pid in held.pids)}"
     elif held.hidden:
-        words += f" by a process that user {proc.user_name(os.geteuid())} may not look into"
+        words += f" by a process that user {processes.user_name(os.geteuid())} may not look into"
         remedy = f"see who: sudo ss -ltnp 'sport = :{place.rpartition(':')[2]}'; then {remedy}"
     else:
         words += " by no process that can be seen from here"

@@ -5,15 +5,18 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from python_checks import last_words, marks, metrics, services, surroundings, verdict, watching
-from python_checks.condition import condition
-from python_checks.http import fetch
-from python_checks.last_words import LastWords
-from python_checks.metrics import Queue
-from python_checks.result import CheckError, Line, Result, State, worst
-from python_checks.services import Service
-from python_checks.verdict import Verdict
-from python_checks.words import ago, count
+from python_checks.api import metrics
+from python_checks.api.http import fetch
+from python_checks.api.metrics import Queue
+from python_checks.canary import screen
+from python_checks.core.result import CheckError, Line, Result, State, worst
+from python_checks.core.words import ago, count
+from python_checks.report import verdict
+from python_checks.report.verdict import Verdict
+from python_checks.service import facts, last_words, marks, surroundings
+from python_checks.service.condition import condition
+from python_checks.service.facts import Service
+from python_checks.service.last_words import LastWords
 
 NEEDS: tuple[str, ...] = ("requests",)
 
@@ -39,7 +42,7 @@ class Seen:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this check."""
-    services.add_facts(parser)
+    facts.add_facts(parser)
     parser.add_argument("--verdict", type=Path, metavar="FILE", help="what the check all remembered there")
     parser.add_argument("--watch", type=Path, metavar="DIR", help="what the canary and the deep probe keep")
     parser.add_argument(
@@ -77,7 +80,7 @@ def gather(options: argparse.Namespace) -> Seen:
         queue,
         surroundings.gpus() if "vllm" in known else [],
         verdict.recall(options.verdict) if options.verdict else None,
-        watching.lines(options.watch, time.time()) if options.watch else [],
+        screen.lines(options.watch, time.time()) if options.watch else [],
         surroundings.disks(paths),
         time.time(),
         marks.traces(options.home) if options.home else NONE,

@@ -3,11 +3,11 @@
 import argparse
 from dataclasses import replace
 
-from python_checks import options as opt
-from python_checks import weather
-from python_checks.calls import judge_call
-from python_checks.openai import answer_faults, ask, choice, end_of
-from python_checks.result import CheckError, Result, bounded, conclude, shorten
+from python_checks.api import weather
+from python_checks.api.openai import answer_faults, ask, choice, end_of
+from python_checks.api.tool_calls import judge_call
+from python_checks.core import options as opt
+from python_checks.core.result import CheckError, Result, bounded, conclude, shorten
 
 NEEDS: tuple[str, ...] = ("requests", "jsonschema")
 

@@ -19,7 +19,7 @@ import pytest
 from playbooks import REPOSITORY, Playbook, run_playbook
 from plugins import load
 
-from python_checks import marks
+from python_checks.service import marks
 
 module = load("modules/deploy_lock")
 action = load("action/deploy_lock")

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from test_ml35 import command, environment, render, unit
 
-from python_checks import refusals
-from python_checks.result import Result, State
+from python_checks.config import refusals
+from python_checks.core.result import Result, State
 from tests.cuda.environment import REPOSITORY
 
 HERE = Path(__file__).parent
@@ -23,7 +23,7 @@ TOKENIZER = (
 # Asks several times in one process: nearly all of the time is the import, and looking at the model's class.
 MANY = """
 import json, os, sys
-from python_checks.vllm_stages import examine
+from python_checks.config.vllm_stages import examine
 cases = json.load(sys.stdin)
 json.dump([examine(case, lambda stage: None, extra) for case, extra in cases], open(sys.argv[1], "w"))
 os._exit(0)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from locks import overlaps
-from python_checks import refusals, vllm_stages
+from python_checks.config import refusals, vllm_stages
 from tests.cuda.environment import REPOSITORY, UV
 
 pytestmark = pytest.mark.long

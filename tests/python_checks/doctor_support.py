@@ -6,18 +6,19 @@ import time
 from pathlib import Path
 from typing import Any
 
-from python_checks import diagnosis, marks, services, surroundings
-from python_checks.finding import Finding
-from python_checks.last_words import LastWords
-from python_checks.result import Result, State
-from python_checks.signs import Signs
+from python_checks.core.finding import Finding
+from python_checks.core.result import Result, State
+from python_checks.doctor import diagnosis
+from python_checks.doctor.signs import Signs
+from python_checks.service import facts, marks, surroundings
+from python_checks.service.last_words import LastWords
 
 FACTS = Path(__file__).parent / "facts"
 
 
 def signs(name: str = "supervisor_running", **changes: Any) -> Signs:
     """Return the signs of a recorded host on which all else is well."""
-    known = services.load((FACTS / f"{name}.json").read_text(encoding="utf-8"))
+    known = facts.load((FACTS / f"{name}.json").read_text(encoding="utf-8"))
     given: dict[str, Any] = {
         "services": known,
         "refused": {each: "" if service.pid else "it does not run" for each, service in known.items()},

@@ -10,11 +10,11 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from python_checks.finding import Finding
-from python_checks.http import Reply
-from python_checks.last_words import LastWords
-from python_checks.result import Fault, Result, State
-from python_checks.services import Service
+from python_checks.api.http import Reply
+from python_checks.core.finding import Finding
+from python_checks.core.result import Fault, Result, State
+from python_checks.service.facts import Service
+from python_checks.service.last_words import LastWords
 
 PRINTED = re.compile(
     r"^(?:health|models|completion|tool-call|chat|model-files|port|gpu) (?:WARNING|CRITICAL|UNKNOWN): (.*) \| time=.*"

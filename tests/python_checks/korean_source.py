@@ -12,12 +12,12 @@ from tests.python_checks.support import ROOT
 
 HOLE = "\0"
 LIBRARY = "roles/service/library/*.py"  # the words of the managers
-TABLES = "python_checks/known*.toml"
+TABLES = "python_checks/*/known*.toml"
 HOLES = re.compile(r"\{\w*\}")
 # Said by the status alone, to who typed the command, or to nobody.
 ELSEWHERE = (
-    *("status", "verdict", "watching", "history", "options", "metrics", "logtail", "language", "refusals"),
-    *("users", "services"),
+    *("status", "verdict", "screen", "history", "options", "metrics", "tail", "language", "refusals"),
+    *("users", "facts"),
 )
 PATTERN = re.compile(r"\w\|(?!xid)\w|\\\\")  # alternatives of an expression, or a backslash
 

@@ -1,1 +1,1 @@
-../../../python_checks/trust.py
+../../../python_checks/host/trust.py

@@ -38,7 +38,7 @@ SPEC = {
     "holder": {"type": "dict", "required": True},
     "instead_of": {"type": "dict"},
 }
-LEASE = 180.0  # seconds without a sign of life after which a run is taken for gone; python_checks/marks.py has it, too
+LEASE = 180.0  # seconds without a sign of life after which a run is taken for gone; python_checks/service/marks.py has it, too
 ABOUT_HERE = (
     "since",
     "here",

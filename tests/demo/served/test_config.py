@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from deployed import REPOSITORY, api_server
 
-from python_checks import refusals
-from python_checks.result import State
+from python_checks.config import refusals
+from python_checks.core.result import State
 
 MINUTES = 5 * 60
 # Asks several times in one process: nearly all of the time is the import.
 MANY = """
 import json, sys
-from python_checks.vllm_stages import examine
+from python_checks.config.vllm_stages import examine
 cases = json.load(sys.stdin)
 json.dump([examine(case, lambda stage: None, extra) for case, extra in cases], open(sys.argv[1], "w"))
 """

@@ -1,0 +1,113 @@
+"""Run a program that tells its stages through a pipe: they are shown as it goes, and one that lasts too long ends it."""
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from python_checks.core.result import CheckError, Fault, State
+
+PAUSE = 0.1  # seconds between two looks
+REMEDY = "a slow disk or a busy host needs a longer vllm_config_seconds (--deadline)"
+REPEAT = 5.0  # seconds after which an unchanged stage is printed again
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a program said at its end (None when it died before), its last stage, and its exit code."""
+
+    end: dict[str, Any] | None
+    stage: str
+    code: int
+
+
+class Run:
+    """One run of a program; its whole process group ends with it.
+
+    Args:
+        program: The command before the number of the pipe.
+        arguments: What comes behind that number.
+        environment: All of it.
+        output: File for what the program prints.
+    """
+
+    def __init__(
+        self, program: Sequence[str], arguments: Sequence[str], environment: Mapping[str, str], output: Path
+    ) -> None:
+        """Start it."""
+        self.start = self._moved = time.monotonic()
+        self.stage, self.end = "starting Python", None
+        self._said = ("", 0.0)
+        self._rest = b""
+        self._pipe, there = os.pipe()
+        try:
+            with output.open("wb") as file:
+                self.child = subprocess.Popen(
+                    [*program, str(there), *arguments],
+                    stdin=subprocess.DEVNULL,
+                    stdout=file,
+                    stderr=subprocess.STDOUT,
+                    env=environment,
+                    pass_fds=(there,),
+                    start_new_session=True,
+                )
+        except BaseException:
+            os.close(self._pipe)
+            raise
+        finally:
+            os.close(there)
+
+    def outcome(self, limit: float) -> Outcome:
+        """Wait for the end, show the stages on standard error.
+
+        Raises:
+            CheckError: a stage lasted longer than `limit` seconds; the program was killed.
+        """
+        try:
+            with selectors.DefaultSelector() as selector:
+                selector.register(self._pipe, selectors.EVENT_READ)
+                while not self._ended():
+                    if selector.select(PAUSE) and not self._read():
+                        selector.unregister(self._pipe)
+                    self._say()
+                    if time.monotonic() - self._moved > limit:
+                        words = f"no verdict: {self.stage} has lasted longer than {limit:g} s"
+                        raise CheckError(Fault(words, REMEDY, State.UNKNOWN))
+            while self._read():  # what it wrote last
+                pass
+        finally:
+            # Before it is waited for: until then its id, which is the group's, is nobody else's.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.child.pid, signal.SIGKILL)
+            self.child.wait()
+            os.close(self._pipe)
+        return Outcome(self.end, self.stage, self.child.returncode)
+
+    def _ended(self) -> bool:
+        """Tell whether it ended, without taking its exit code."""
+        return os.waitid(os.P_PID, self.child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+    def _read(self) -> bool:
+        """Take what the pipe holds; False when nothing can come any more."""
+        data = os.read(self._pipe, 65536)
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for event in map(json.loads, lines):
+            self._moved = time.monotonic()
+            self.stage = event.get("stage", self.stage)
+            self.end = event.get("end", self.end)
+        return bool(data)
+
+    def _say(self) -> None:
+        words, when = self._said
+        now = time.monotonic()
+        if self.stage != words or now - when >= REPEAT:
+            self._said = (self.stage, now)
+            print(f"{self.stage} ({now - self.start:.0f} s)", file=sys.stderr, flush=True)

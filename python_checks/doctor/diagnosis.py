@@ -1,0 +1,129 @@
+"""From signs to findings: symptom, evidence, cause, remedy. Nothing is asked here."""
+
+from collections.abc import Iterator
+
+from python_checks.core.finding import Finding
+from python_checks.core.result import Result, State, shorten
+from python_checks.doctor import clock, firewall, of_service, places, tool_flags
+from python_checks.doctor.signs import Signs
+
+WATCHERS = {  # by the label of their line
+    "canary": ("the canary", "see what it said before: journalctl -u canary, or logs/canary.log"),
+    "nightly": ("the deep probe", "run it by hand: bin/checks conformance @checks/vllm.args --format table"),
+}
+CUT_OFF = (
+    "a deploy was cut off before its probes: it was killed, its controller went off, or this host was booted"
+)
+OTHER_NAME = "who asks vLLM for a name that it does not serve gets 404"
+
+
+def findings(signs: Signs) -> list[Finding]:
+    """Return what is wrong, services first: what else is wrong explains them."""
+    tools, names = list(of_tools(signs)), list(of_name(signs))
+    explained = {"tool-call"} if any(each.state is State.CRITICAL for each in tools) else set()
+    return [
+        *(found for name in signs.services for found in of_service.judge(name, signs)),
+        *tools,
+        *names,
+        *firewall.judge(signs.services, signs.walls),
+        *of_deploys(signs),
+        *of_watch(signs),
+        *of_host(signs),
+        *of_checks(signs, explained, bool(names)),
+    ]
+
+
+def of_tools(signs: Signs) -> Iterator[Finding]:
+    """Judge why tool calls do not work; what the check of them saw is the symptom."""
+    seen = [result.reason for result in _bad(signs) if result.check == "tool-call"]
+    symptom = f"tool-call: {seen[0]}" if seen else tool_flags.SYMPTOM
+    if signs.command:
+        yield from tool_flags.of_command(signs.command, signs.model_type, symptom)
+    yield from tool_flags.of_version(signs.version, signs.model_type, signs.environment)
+
+
+def of_name(signs: Signs) -> Iterator[Finding]:
+    """Judge a model that is served under another name than the one that is asked for."""
+    for result in _bad(signs):
+        if result.check == "models" and result.evidence.get("models"):
+            served = ", ".join(result.evidence["models"])
+            evidence = f"/v1/models names {served}; vLLM's command: --served-model-name"
+            evidence += f" {signs.services['vllm'].served_name}" if "vllm" in signs.services else " unknown"
+            yield Finding(result.state, f"models: {result.reason}", evidence, OTHER_NAME, result.remedy)
+
+
+def of_deploys(signs: Signs) -> Iterator[Finding]:
+    """Judge what a deploy left that was cut off before its end."""
+    for symptom, remedy in signs.traces.loose_ends:
+        yield Finding(State.WARNING, symptom, "", CUT_OFF, remedy)
+
+
+def of_watch(signs: Signs) -> Iterator[Finding]:
+    """Take over what the canary and the deep probe found."""
+    told = [symptom for symptom, _ in signs.traces.loose_ends]
+    for line in signs.watch:
+        nothing_more = line.words.startswith("alive") and any(symptom in line.words for symptom in told)
+        if line.state is not State.OK and not nothing_more:
+            who, remedy = WATCHERS[line.label]
+            yield Finding(line.state, f"{who} says '{line.words}'", remedy=remedy)
+
+
+def of_host(signs: Signs) -> Iterator[Finding]:
+    """Judge the host: disks, directories, compiler, engines of others, clock."""
+    for disk in signs.disks:
+        if disk.state is not State.OK:
+            cause = "logs, caches, environments and models of vllm-deploy, or files of others"
+            remedy = f"see what is large: du -xh --max-depth=2 {' '.join(disk.paths)} | sort -h | tail; remove what is old"
+            yield Finding(disk.state, f"disk nearly full: {disk}", "", cause, remedy)
+    yield from places.judge(signs.places)
+    if signs.lacks:
+        cause = "vLLM compiles at its first request: it turns healthy, and that request ends it"
+        install = "sudo apt-get install -y g++ python3-dev, then restart vLLM"
+        yield Finding(State.CRITICAL, f"missing: {', '.join(signs.lacks)}", "", cause, install)
+    serves = any(service.pid for service in signs.services.values() if service.name == "vllm")
+    for fault in signs.strangers:  # beside a server they only take memory; a start they may keep away
+        state = State.WARNING if serves else State.CRITICAL
+        cause = "left by a vLLM that was killed, or another server"
+        yield Finding(state, shorten(fault.reason, 300), "", cause, shorten(fault.remedy, 300))
+    yield from clock.judge(signs.clock)
+
+
+def of_checks(signs: Signs, explained: set[str], other_name: bool) -> Iterator[Finding]:
+    """Take over what the checks found; what was not run, or follows from another finding, says nothing new."""
+    alike: dict[tuple[State, str, str], list[str]] = {}
+    for result in _bad(signs):
+        follows = other_name and (result.check == "models" or result.reason.startswith("HTTP 404"))
+        if result.check not in explained and not follows:
+            alike.setdefault((result.state, result.reason, result.remedy), []).append(result.check)
+    for (state, reason, remedy), names in alike.items():
+        yield Finding(state, f"{', '.join(names)}: {reason}", remedy=remedy)
+
+
+def well(signs: Signs) -> list[str]:
+    """Return what was found in order."""
+    names = [
+        name
+        for name in signs.services
+        if signs.condition(name).state is State.OK and not signs.stuck.get(name)
+    ]
+    names = [_address(name, signs) for name in names]
+    names += [result.check for result in signs.results if result.state is State.OK]
+    names += ["disk"] if all(disk.state is State.OK for disk in signs.disks) else []
+    vllm = signs.services.get("vllm")
+    names += ["compiler"] if vllm and vllm.command and not signs.lacks else []
+    return names + (["clock"] if signs.clock.synchronised else [])
+
+
+def _bad(signs: Signs) -> list[Result]:
+    """Return the results of checks that ran and found something."""
+    return [
+        result
+        for result in signs.results
+        if result.state is not State.OK and not result.reason.startswith("not run")
+    ]
+
+
+def _address(name: str, signs: Signs) -> str:
+    service = signs.services[name]
+    only = " for this host only" if firewall.is_local(service) else ""
+    return f"{name} ({service.host}:{service.port}{only})"

@@ -1,0 +1,63 @@
+"""All that the doctor saw, before anything is judged."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from python_checks.core.result import Fault, Line, Result
+from python_checks.doctor.clock import Clock
+from python_checks.doctor.firewall import Wall
+from python_checks.doctor.places import Place
+from python_checks.doctor.stuck import Stuck
+from python_checks.gpu.memory import Budget
+from python_checks.service.condition import Condition, condition
+from python_checks.service.facts import Service
+from python_checks.service.last_words import LastWords
+from python_checks.service.marks import Traces
+from python_checks.service.surroundings import Disk
+
+
+@dataclass(frozen=True)
+class Signs:
+    """What was seen, by the name of the service where it is about one.
+
+    Attributes:
+        services: What the manager knows; `refused` why one did not answer, `logs` how its log ends.
+        disks: The file systems that vllm-deploy uses; `places` the directories on them that a service writes to.
+        results: Of the checks that could be run.
+        lacks: What of a compiler is not there.
+        strangers: Engines of nobody.
+        bound: Addresses on which a service listens at its port; `walls` what keeps other hosts from it.
+        programs: What is wrong with the file that a service is started by.
+        stuck: Processes that do not run.
+        command: The words vLLM runs with, or would be started with; `environment` that of its process.
+        version: vLLM's; `model_type` its model's.
+        budget: Memory of the GPUs, where a start ended over it.
+        clock: The host's; `watch` what the canary and the deep probe found last; `traces` those of deploys.
+        now: In seconds since the epoch.
+    """
+
+    services: Mapping[str, Service]
+    refused: Mapping[str, str]
+    logs: Mapping[str, LastWords]
+    disks: Sequence[Disk]
+    results: Sequence[Result]
+    lacks: Sequence[str]
+    strangers: Sequence[Fault]
+    bound: Mapping[str, Sequence[str]]
+    now: float
+    walls: Mapping[str, Wall] = field(default_factory=dict)
+    places: Mapping[str, Sequence[Place]] = field(default_factory=dict)
+    programs: Mapping[str, str] = field(default_factory=dict)
+    stuck: Mapping[str, Sequence[Stuck]] = field(default_factory=dict)
+    command: Sequence[str] = ()
+    version: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    model_type: str = ""
+    budget: Budget | None = None
+    clock: Clock = field(default_factory=Clock)
+    watch: Sequence[Line] = ()
+    traces: Traces = field(default_factory=Traces)
+
+    def condition(self, name: str) -> Condition:
+        """Return how a service is."""
+        return condition(self.services[name], self.refused[name], self.logs[name], self.now)

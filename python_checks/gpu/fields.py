@@ -1,0 +1,200 @@
+"""Fields of `nvidia-smi -q -x` that tell of a GPU that is not well, with the value that is; and any other that says so itself.
+
+Names and values as in nvidia-smi's manual (nvsmi_device_v12.dtd and v13).
+"""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+from xml.etree import ElementTree
+
+from python_checks.core.result import Fault, State, shorten
+from python_checks.gpu.nvidia_smi import BUS, KERNEL_LOG
+
+NOTHING = re.compile(r"\[?(?:N/A|Not Supported|Unknown Error|Requested functionality)|None$", re.IGNORECASE)
+RESET = "stop what uses it and reset it (sudo nvidia-smi -i {} -r), else reboot; if it comes back, replace the card"
+REPLACE = "its memory cannot be repaired any more: have the card replaced"
+DRAIN_P2P = (
+    "stop all that uses several GPUs together and turn persistence mode off (sudo nvidia-smi -pm 0), then ask nvidia-smi -q "
+    "again: it names what to do next"
+)
+DRAIN = "let what runs on it end and start nothing new there, then reset it (sudo nvidia-smi -i {} -r)"
+REBOOT = "reboot the host: a reset is not enough; if it comes back, replace the card"
+# What the driver asks for, in this document and by Xid 154 in the kernel's log.
+ACTIONS = {
+    "Reset": RESET,
+    "GPU Reset Required": RESET,
+    "Reboot": REBOOT,
+    "Node Reboot Required": REBOOT,
+    "Drain P2P": DRAIN_P2P,
+    "Drain and Reset": DRAIN,
+}
+MANAGER = (
+    "see /var/log/fabricmanager.log; with the GPUs at rest: sudo systemctl restart nvidia-fabricmanager, then reset them all "
+    "(sudo nvidia-smi -r); a link that stays bad is a matter of its hardware"
+)
+LICENSE = "give the virtual GPU its licence: /etc/nvidia/gridd.conf and its token, then systemctl restart nvidia-gridd"
+UNLICENSED = "its licence is {}: CUDA is throttled, then refused"
+COOLING = "see its temperature (nvidia-smi -q -d TEMPERATURE), fans and the air of the room"
+SUPPLY = "see the host's power supplies and their limits"
+NOW = "reset it now (sudo nvidia-smi -r), so that what is judged stays so"
+MODE = "sudo nvidia-smi -i {} -c DEFAULT"
+PCIE = "have the card and its riser seated anew; it may only save power: look again while vLLM works"
+
+
+class Row(NamedTuple):
+    """A field: its path, the values that are well, what any other means, what to do, and the values that are critical."""
+
+    path: str
+    well: str
+    words: str
+    remedy: str
+    critical: str = "."
+
+
+NEVER = "(?!)"
+ROWS = (
+    Row("remapped_rows/remapped_row_failure", "No", "it could not remap a row of its memory", REPLACE),
+    Row("remapped_rows/remapped_row_pending", "No", "a row of its memory waits to be remapped", RESET),
+    Row("retired_pages/pending_retirement", "No", "a page of its memory waits to be retired", RESET),
+    Row("retired_pages/pending_blacklist", "No", "a page of its memory waits to be retired", RESET),
+    Row("ecc_errors/aggregate/sram_threshold_exceeded", "No", "its SRAM had too many errors", REPLACE),
+    Row("ecc_errors/unrepairable_memory", "No", "it has memory that cannot be repaired", REPLACE),
+    Row("ecc_errors/channel_repair_pending", "No", "the repair of a memory channel waits for a reset", DRAIN, NEVER),
+    Row("ecc_errors/tpc_repair_pending", "No", "the repair of a processing cluster waits for a reset", DRAIN, NEVER),
+    Row("gpu_reset_status/reset_required", "No", "it has to be reset", RESET),
+    Row("gpu_reset_status/drain_and_reset_recommended", "No", "a reset is recommended", DRAIN, NEVER),
+    Row("fabric/status", "Success|NVML_SUCCESS", "the Fabric Manager answered it with {}", MANAGER),
+    Row("fabric/health/summary", "Healthy", "its NVLink fabric is {}", MANAGER, "Unhealthy"),
+    Row("fabric/health/bandwidth", "Full", "the bandwidth of its NVLink fabric is {}", MANAGER, NEVER),
+    Row("fabric/health/route_unhealthy", "False", "a route of its NVLink fabric is lost", MANAGER),
+    Row("fabric/health/route_recovery_in_progress", "False", "a route of its NVLink fabric is being restored", MANAGER, NEVER),
+    Row("fabric/health/access_timeout_recovery", "False", "its NVLink fabric recovers from a timeout", MANAGER, NEVER),
+    Row("fabric/health/incorrect_configuration", NEVER, "its NVLink fabric is configured wrongly: {}", MANAGER),
+    Row("fabric/health/partition_assigned", "True", "it is in no partition of the NVLink fabric", MANAGER, NEVER),
+    *(
+        Row(f"{product}_licensed_product/license_status", r"Licensed\b.*", UNLICENSED, LICENSE, r".*\(Restricted")
+        for product in ("vgpu_software", "grid")
+    ),
+    Row("compute_mode", "Default", "its compute mode is {}", MODE, "Prohibited"),
+    *(
+        Row(f"clocks_{old}_reasons/clocks_{old}_reason_{name}", "Not Active", words, remedy, NEVER)
+        for old in ("event", "throttle")
+        for name, words, remedy in (
+            ("hw_thermal_slowdown", "its clocks are halved: it is too hot", COOLING),
+            ("sw_thermal_slowdown", "its clocks are lowered: it is too hot", COOLING),
+            ("hw_power_brake_slowdown", "its clocks are halved: its power is braked", SUPPLY),
+            ("hw_slowdown", "its clocks are halved by the hardware", f"{COOLING}; {SUPPLY}"),
+        )
+    ),
+)  # fmt: skip
+# A field that none of the rows knows: what it says, or that it is so.
+SAYS = re.compile(
+    r"\berr(?:or|ors|!)|degraded|unhealthy|\bfail|\bfault|\blost\b|corrupt|\binvalid|unrepairable|\bincorrect|\binsufficient"
+    r"|requires? re(?:set|start|boot)",
+    re.IGNORECASE,
+)
+IS = re.compile(r"pending|fail|required|exceeded|unhealthy|unrepairable|degraded|error|corrupt|lost")
+HARMLESS = re.compile(r"no\b|none|\[?insufficient permissions", re.IGNORECASE)
+NAMES = re.compile(r"name|serial|uuid|guid|version|part_number|board_id|_id$|bus|pagelist")  # of any text
+LOST = re.compile(r"is lost|requires reset")
+MOST = 3  # fields that are named
+
+
+def judge(node: ElementTree.Element, index: int) -> list[Fault]:
+    """Return the faults of a GPU, the element `gpu` with this index; their reasons do not name it."""
+    looks = (_lost, _action, _rows, _changes, _link, _others)
+    return [fault for look in looks for fault in look(node, index)]
+
+
+def value(node: ElementTree.Element, path: str) -> str:
+    """Return the text of a field, empty where the GPU or the driver does not have it."""
+    words = (node.findtext(path) or "").strip()
+    return "" if NOTHING.match(words) else words
+
+
+def _lost(node: ElementTree.Element, index: int) -> list[Fault]:
+    texts = {(part.text or "").strip() for part in node.iter()}
+    return [
+        Fault(f"the driver says: {shorten(words)}", BUS if "lost" in words else RESET.format(index))
+        for words in sorted(words for words in texts if LOST.search(words))
+    ]
+
+
+def _action(node: ElementTree.Element, index: int) -> list[Fault]:
+    action = value(node, "gpu_recovery_action")
+    if not action or LOST.search(action):
+        return []
+    remedy = ACTIONS.get(action, f"do what the driver names; {KERNEL_LOG}").format(index)
+    return [Fault(f"the driver asks for: {shorten(action, 60)}", remedy)]
+
+
+def _rows(node: ElementTree.Element, index: int) -> Iterator[Fault]:
+    state, virtual = value(node, "fabric/state"), value(node, "gpu_virtualization_mode/virtualization_mode")
+    known: set[str] = set()
+    for row in ROWS:
+        found = value(node, row.path)
+        if not found or re.fullmatch(row.well, found, re.IGNORECASE) or LOST.search(found):
+            continue
+        # The state says it already; bare metal needs no licence; the cause of a slowdown is told before.
+        said = row.path == "fabric/status" and state not in ("", "Completed")
+        if said or ("license" in row.path and virtual not in ("", "VGPU")):
+            continue
+        if row.path.endswith("_hw_slowdown") and any("_hw_" in path for path in known):
+            continue
+        known.add(row.path)
+        critical = re.match(row.critical, found, re.IGNORECASE)
+        words = row.words.format(shorten(found, 60))
+        yield Fault(words, row.remedy.format(index), State.CRITICAL if critical else State.WARNING)
+
+
+def _changes(node: ElementTree.Element, _: int) -> Iterator[Fault]:
+    """Yield what a restart of the GPU will change."""
+    for what, where in (("MIG mode", "mig_mode/{}_mig"), ("ECC", "ecc_mode/{}_ecc")):
+        now, then = (value(node, where.format(when)) for when in ("current", "pending"))
+        if now and then and now != then:
+            words = f"{what} is {now}, and will be {then} once it is reset"
+            yield Fault(words, NOW, State.WARNING)
+
+
+def _link(node: ElementTree.Element, _: int) -> Iterator[Fault]:
+    """Yield a link to the host that is narrower or slower than it can be; a GPU at rest makes it slower to save power."""
+    rests = int((re.fullmatch(r"P(\d+)", value(node, "performance_state")) or "00")[1]) > 3
+    link = "pci/pci_gpu_link_info"
+    for what, now, most in (
+        ("width", f"{link}/link_widths/current_link_width", f"{link}/link_widths/max_link_width"),
+        ("generation", f"{link}/pcie_gen/current_link_gen", f"{link}/pcie_gen/max_link_gen"),
+    ):
+        has, may = (re.match(r"\d+", value(node, path)) for path in (now, most))
+        if has and may and int(has[0]) < int(may[0]) and not (rests and what == "generation"):
+            words = f"its PCIe link has {what} {has[0]} of {may[0]}"
+            yield Fault(words, PCIE, State.WARNING)
+
+
+def _others(node: ElementTree.Element, index: int) -> list[Fault]:
+    """Return what fields say that no row knows: an error is never silent."""
+    known = {row.path for row in ROWS} | {"gpu_recovery_action", "fabric/state"}
+    found = []
+    for path, text in _leaves(node, ""):
+        yes = text.lower() in ("yes", "true") and IS.search(path.rpartition("/")[2])
+        told = SAYS.search(text) and not HARMLESS.match(text) and not LOST.search(text)
+        # A row has read its field, but for an error, which it takes for a field that is not there.
+        named = NAMES.search(path) and not NOTHING.match(text)
+        if (yes or told) and (path not in known or NOTHING.match(text)) and not named:
+            found.append(f"{path.replace('/', '.')}={shorten(text, 60)}")
+    if not found:
+        return []
+    more = f", and {len(found) - MOST} more" if len(found) > MOST else ""
+    words = f"fields of nvidia-smi tell of an error: {', '.join(found[:MOST])}{more}"
+    return [Fault(words, f"see nvidia-smi -q -i {index}; {KERNEL_LOG}", State.WARNING)]
+
+
+def _leaves(node: ElementTree.Element, path: str) -> Iterator[tuple[str, str]]:
+    for part in node:
+        here = f"{path}/{part.tag}" if path else part.tag
+        if part.tag == "processes":
+            continue
+        if len(part):
+            yield from _leaves(part, here)
+        elif text := (part.text or "").strip():
+            yield here, text

@@ -1,0 +1,64 @@
+"""Whether the model in a directory fits on the GPUs, with the options that vLLM would get."""
+
+import argparse
+import json
+from collections.abc import Sequence
+
+from python_checks.checks import model_files
+from python_checks.core import regular_file
+from python_checks.core.result import CheckError, Fault, State
+from python_checks.gpu import kv_cache, memory
+from python_checks.gpu.inventory import Gpu
+from python_checks.gpu.memory import GIB, MIB, Budget
+
+UNSAID = "whether the model fits shows at its start only; a newer driver may tell"
+
+
+def judge(
+    options: argparse.Namespace, gpus: Sequence[Gpu], free: float | None
+) -> tuple[Budget | None, list[Fault]]:
+    """Reckon with the smallest GPU.
+
+    Args:
+        options: Those of the gpu check.
+        gpus: The GPUs that vLLM takes, at least one.
+        free: Bytes on the fullest of them that no other program holds; None when unknown.
+
+    Returns:
+        The figures, None where they cannot be had, and the faults.
+    """
+    small = min(gpus, key=lambda gpu: gpu.usable or 0)
+    if small.usable is None:
+        words = f"GPU {small.index} ({small.name}) does not say how much memory it has"
+        return None, [Fault(words, UNSAID, State.UNKNOWN)]
+    try:
+        budget = _budget(options, small.name, float(small.usable * MIB))
+    except CheckError as error:
+        return None, [error.fault]
+    least = memory.LEAST if options.reserve is None else budget.reserve
+    faults = memory.judge(budget, budget.usable if free is None else free, least)
+    longest = budget.shape.longest
+    if budget.length > longest:
+        words = f"--max-model-len {budget.length} is over the {longest} tokens that the model allows"
+        faults.insert(0, Fault(words, f"--max-model-len {longest} at most"))
+    return budget, faults
+
+
+def _budget(options: argparse.Namespace, name: str, usable: float) -> Budget:
+    files = model_files.run(argparse.Namespace(directory=options.model_directory))
+    if files.state is State.CRITICAL:
+        words = f"the size of the weights is not known: {files.reason}"
+        raise CheckError(Fault(words, "run the model-files check", State.UNKNOWN))
+    config = json.loads(regular_file.content(options.model_directory / "config.json"))
+    parts, tokens = options.tensor_parallel_size, options.max_num_batched_tokens
+    shape = kv_cache.shape(config, parts)
+    try:
+        weights = memory.weights(config, files.evidence["bytes"], parts)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        words = f"config.json does not give the shape of the experts: {error!r}"
+        raise CheckError(Fault(words, "run the model-files check", State.UNKNOWN)) from error
+    requests = options.max_num_seqs or memory.default_requests(name, usable)
+    rest = memory.reserve(tokens, requests) if options.reserve is None else options.reserve * GIB
+    length = options.max_model_len or shape.longest
+    in_flight = kv_cache.BATCHES * tokens
+    return Budget(usable, options.gpu_memory_utilization, weights, rest, length, in_flight, shape)

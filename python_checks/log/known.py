@@ -1,0 +1,116 @@
+"""The tables of known.toml: which line of a log has which remedy."""
+
+import re
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from python_checks.log import exits
+
+TABLES = Path(__file__).with_name("known.toml")
+OLD = "this host's system libraries are older than the build, which needs {}: take a newer operating system, or a build for this one"
+PACKAGE = "{} is missing: sudo apt-get install -y {}"
+LIBRARY = "{} is missing: find the package that brings it (apt-file search, dnf provides) and install it"
+_MISSING = re.compile(
+    r"(lib[\w+.-]+?\.so(?:\.\d+)*)['\"]?: cannot open shared object|[Ll]ibrary not found: (\S+)|cannot find -l(\w+)"
+)
+_VERSION = re.compile(r"version [`'\"]((?:GLIBC|GLIBCXX|CXXABI|GCC|GOMP)_[\w.]+)['\"] not found")
+_PYTHON = re.compile(r"libpython(3\.\d+)")
+_ABOUT_CUDA = re.compile(r"(?i)cuda|nccl|driver|\bcu[A-Z]\w+")
+_NUMBER = r"(?:[Ee]rror|[Ff]ailure|(?<!exit )code|failed(?: with)?|CUresult|cudaError_t|cuInit\S*)[ :=(]*(?:code )?{}\b"
+_LEAST = 35  # lower numbers are those of anything
+# Words of every library; CUDA's where it says so right before them.
+_COMMON = re.compile(
+    "invalid argument|operation not permitted|operation not supported|unknown error|initialization error"
+)
+_AFTER_CUDA = r"(?i:cuda (?:driver |runtime )?(?:error|failure)\S*[: ]+(?:\d+ )?[`'\"]?{})"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A remedy, and the expressions of which one is seen in a line."""
+
+    seen: Sequence[re.Pattern[str]]
+    remedy: str
+
+    def fits(self, line: str) -> bool:
+        """Tell whether the remedy is that of a line."""
+        return any(pattern.search(line) for pattern in self.seen)
+
+
+@dataclass(frozen=True)
+class Tables:
+    """All that is known."""
+
+    clear: Sequence[Row]
+    libraries: Sequence[Row]
+    packages: dict[str, str]
+    cuda: Sequence[Row]
+    rows: Sequence[Row]
+    weak: Sequence[Row]
+    signals: dict[int, str]
+
+
+@cache
+def tables() -> Tables:
+    """Read the file."""
+    given = tomllib.loads(TABLES.read_text(encoding="utf-8"))
+    return Tables(
+        _rows(given["clear"]),
+        _rows(given["library"]),
+        given["packages"],
+        [Row([re.compile(_cuda(*error)) for error in row["errors"]], row["remedy"]) for row in given["cuda"]],
+        _rows(given["row"]),
+        _rows([*given["weak"], *given["signal"]]),
+        {row["number"]: row["remedy"] for row in given["signal"]},
+    )
+
+
+def strong(line: str) -> str:
+    """Return what to do about a line that names a cause; an empty string when it names none that is known."""
+    known = tables()
+    cuda = _first(known.cuda, line) if _ABOUT_CUDA.search(line) else ""
+    return _first(known.clear, line) or library(line) or cuda or _first(known.rows, line)
+
+
+def weak(line: str) -> str:
+    """Return what to do about a line that says no more than what failed, or how a process ended."""
+    return tables().signals.get(exits.of_signal(exits.code(line)), "") or _first(tables().weak, line)
+
+
+def library(line: str) -> str:
+    """Return what to do about a shared library that a line names as missing or too old; an empty string when it names none."""
+    if version := _VERSION.search(line):
+        return OLD.format(version[1])
+    found = _MISSING.search(line)
+    if not found:
+        return ""
+    name = found[1] or found[2] or f"lib{found[3]}.so"
+    if python := _PYTHON.match(name):
+        return PACKAGE.format(name, f"libpython{python[1]}")
+    known = tables()
+    if brought := next(
+        (row.remedy for row in known.libraries if any(each.match(name) for each in row.seen)), ""
+    ):
+        return brought.replace("{LIBRARY}", name)
+    package = next((package for begin, package in known.packages.items() if name.startswith(begin)), "")
+    return PACKAGE.format(name, package) if package else LIBRARY.format(name)
+
+
+def _first(rows: Sequence[Row], line: str) -> str:
+    return next((row.remedy for row in rows if row.fits(line)), "")
+
+
+def _rows(given: Sequence[dict[str, Any]]) -> list[Row]:
+    return [Row(list(map(re.compile, row["seen"])), row["remedy"]) for row in given]
+
+
+def _cuda(number: int, names: str, words: str) -> str:
+    """Return the expression of an error of CUDA: by its names, by its words, and by its number."""
+    ways = [rf"cudaError{name}\b|CUDA_ERROR_{name}\b" for name in names.split()]
+    ways += [_AFTER_CUDA.format(words) if _COMMON.fullmatch(words) else words] if words else []
+    ways += [_NUMBER.format(number)] if number >= _LEAST else []
+    return "|".join(ways)

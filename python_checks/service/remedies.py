@@ -1,0 +1,31 @@
+"""What to do about a cause: the one place that `wait`, `doctor`, `status` and `config` ask."""
+
+from python_checks.core.result import one_line
+from python_checks.gpu.memory import Budget
+from python_checks.log import known
+from python_checks.service import out_of_memory
+from python_checks.service.facts import Service
+
+OTHER = "read the log"
+
+
+def remedy(text: str, service: Service | None = None, budget: Budget | None = None) -> str:
+    """Return what to do about a cause.
+
+    Args:
+        text: Its lines, in the order of their weight; one that says nothing leaves it to the next, and in the end to all together.
+        service: What ended; its command holds what it asked for.
+        budget: Memory of the smallest GPU as the gpu check reckons it, where it is known.
+    """
+    return found(text, service, budget) or OTHER
+
+
+def found(text: str, service: Service | None = None, budget: Budget | None = None) -> str:
+    """Return what to do about a cause, and an empty string where nothing is known of it."""
+    lines = list(dict.fromkeys([*map(one_line, text.split("\n")), one_line(text)]))
+    for line in lines:
+        if out_of_memory.is_it(line):
+            return out_of_memory.remedy(text, service or Service("vllm"), budget)
+        if advice := known.strong(line):
+            return advice
+    return next(filter(None, map(known.weak, lines)), "")
