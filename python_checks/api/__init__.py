@@ -1,0 +1,1 @@
+"""What a served model says over HTTP: requests, replies, streams, tool calls, metrics."""

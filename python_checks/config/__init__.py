@@ -1,0 +1,1 @@
+"""vLLM's own parser and configuration builder, and its refusals explained."""

@@ -1,0 +1,1 @@
+"""The conformance matrix: its cases, their judges, and known limits of vLLM."""

@@ -1,0 +1,1 @@
+"""What every room uses: results, findings, options, words, files, commands under a deadline."""

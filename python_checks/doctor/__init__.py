@@ -1,0 +1,1 @@
+"""From signs to findings: symptom, evidence, cause, remedy."""

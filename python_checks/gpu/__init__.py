@@ -1,0 +1,1 @@
+"""GPUs before and during service: inventory, health, holders, memory arithmetic."""

@@ -1,0 +1,1 @@
+"""The files of a model: whole, readable, of the right format."""

@@ -1,0 +1,1 @@
+"""A service as its manager and its log know it: state, start, end, remedies."""
