@@ -5,9 +5,8 @@ import time
 from dataclasses import replace
 
 from python_checks.api import metrics
-from python_checks.api.http import Reply
+from python_checks.api.http import Light, Reply
 from python_checks.api.http_errors import NoAnswerError, OddReplyError, SeveredError
-from python_checks.api.light import Light
 from python_checks.api.openai import PATH, begun, choice
 from python_checks.canary.liveness import Chat, Look
 from python_checks.core.result import CheckError, State

@@ -2,7 +2,10 @@
 
 import argparse
 from pathlib import Path
+from typing import NoReturn
 from urllib.parse import urlsplit
+
+from python_checks.core.result import CheckError, Fault
 
 URL = "http://127.0.0.1:8000"
 MODEL = "gpt-oss-120b"
@@ -14,6 +17,14 @@ class Parser(argparse.ArgumentParser):
     def exit(self, status: int = 0, message: str | None = None) -> None:  # type: ignore[override]  # NoReturn there
         """Leave with 0 after --help and with 3 after a usage error."""
         super().exit(3 if status else 0, message)
+
+
+class ServiceParser(Parser):
+    """A parser for options that a service's command holds: what it refuses, the service will refuse as well."""
+
+    def error(self, message: str) -> NoReturn:
+        """Report it as a fault."""
+        raise CheckError(Fault(message, "correct this option of the service, and deploy again"))
 
 
 def url(value: str) -> str:

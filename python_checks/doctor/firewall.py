@@ -10,7 +10,8 @@ from python_checks.core import command
 from python_checks.core.finding import Finding
 from python_checks.core.result import State
 from python_checks.doctor import nft
-from python_checks.service.facts import WILDCARDS, Service
+from python_checks.host.ports import WILDCARDS
+from python_checks.service.facts import Service
 
 TIMEOUT = 10.0  # seconds for each program
 SBIN = "/usr/local/sbin:/usr/sbin:/sbin"  # where they are; no user's PATH has it

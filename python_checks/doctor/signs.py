@@ -8,12 +8,12 @@ from python_checks.doctor.clock import Clock
 from python_checks.doctor.firewall import Wall
 from python_checks.doctor.places import Place
 from python_checks.doctor.stuck import Stuck
-from python_checks.gpu.memory import Budget
+from python_checks.gpu.arithmetic import Budget
+from python_checks.host.disks import Disk
 from python_checks.service.condition import Condition, condition
 from python_checks.service.facts import Service
 from python_checks.service.last_words import LastWords
 from python_checks.service.marks import Traces
-from python_checks.service.surroundings import Disk
 
 
 @dataclass(frozen=True)

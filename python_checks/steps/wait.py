@@ -7,11 +7,10 @@ from urllib.parse import urlsplit
 
 from python_checks.api.http import Pending, refusal
 from python_checks.api.openai import PATH, begun, choice
-from python_checks.checks import port
 from python_checks.core import notify
 from python_checks.core import options as opt
 from python_checks.core.result import CheckError, Fault, Result, conclude, shorten
-from python_checks.host import processes
+from python_checks.host import ports, processes
 from python_checks.log import phases
 from python_checks.service.start import PAUSE, Watch
 
@@ -116,7 +115,7 @@ def refuse_stranger(url: str, pid: int | None) -> None:
     if pid is None or place.hostname not in ("127.0.0.1", "localhost", "::1"):
         return
     number = place.port or (443 if place.scheme == "https" else 80)
-    held = port.holders("127.0.0.1" if place.hostname == "localhost" else place.hostname, number)
+    held = ports.holders("127.0.0.1" if place.hostname == "localhost" else place.hostname, number)
     if held.listens and held.pids and not any(processes.belongs(holder, pid) for holder in held.pids):
         who = shorten(", ".join(map(processes.describe, held.pids)), 200)
         raise CheckError(Fault(f"another server answers at {url}: {who}", "stop it, or change the port"))

@@ -19,7 +19,7 @@ from python_checks.api import metrics
 from python_checks.api.http import Reply, reply
 from python_checks.api.joined import accept
 from python_checks.api.openai import choice
-from python_checks.api.stream import MOST, Event, Lines, Streamed, event
+from python_checks.api.stream import MOST, Lines, ServerEvent, Streamed, event
 from python_checks.api.tool_calls import judge_call
 from python_checks.api.weather import TOOL
 from python_checks.checks import chat, completion, health, latency, models
@@ -43,7 +43,7 @@ sys.exit(code)
 """
 CHECK = MEASURED.format(run="from python_checks.cli import main\ncode = main(sys.argv[1:])")
 CANARY = MEASURED.format(
-    run="from python_checks.contact import converse, look\ncode = 0\n"
+    run="from python_checks.canary.contact import converse, look\ncode = 0\n"
     "print(look(sys.argv[1]))\n"
     "try:\n    print(converse(sys.argv[1], 'm', 3))\nexcept Exception as error:\n    print(type(error).__name__, error)"
 )
@@ -288,7 +288,7 @@ def test_no_stream_is_unforeseen(replies: Replies, seed: int) -> None:
     for name in ["completion", "tool_call", "second_turn"] * 12:
         datas = changed(compose(replies[name]["choices"][0], 20), chance)
         datas = datas if isinstance(datas, list) else [datas]
-        events: list[Event] = [
+        events: list[ServerEvent] = [
             event(float(at), "", data if isinstance(data, str) else json.dumps(data))
             for at, data in enumerate(datas)
         ]

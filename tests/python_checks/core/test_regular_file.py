@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 
 from python_checks.canary import memory, screen
-from python_checks.checks import model_files
 from python_checks.core import regular_file
 from python_checks.core.result import CheckError, Fault, Result, State
 from python_checks.log.tail import LogTail
-from python_checks.model import json_files, safetensors
+from python_checks.model import files, json_files, safetensors
 from python_checks.report import history, verdict
 from python_checks.service import last_words, marks
 
@@ -98,7 +97,7 @@ def test_a_log_that_is_none(odd: Path) -> None:
 @pytest.mark.parametrize("whole", [True, False])
 def test_a_model_with_a_fifo_in_it(tmp_path: Path, name: str, whole: bool) -> None:
     os.mkfifo(tmp_path / name)
-    result = model_files.look(tmp_path, whole)
+    result = files.look(tmp_path, whole)
     assert result.state is State.CRITICAL and f"{name} is a socket, a pipe or a device" in result.reason
 
 
@@ -106,7 +105,7 @@ def test_an_index_leads_nowhere_else(tmp_path: Path) -> None:
     for outside in ("../secret", "/etc/shadow", "a/../../secret"):
         (tmp_path / "model.safetensors.index.json").write_text(f'{{"weight_map": {{"t": "{outside}"}}}}')
         faults: list[Fault] = []
-        assert model_files._index(tmp_path, "model.safetensors.index.json", faults) == {}
+        assert files._index(tmp_path, "model.safetensors.index.json", faults) == {}
         assert [fault.reason for fault in faults] == ["model.safetensors.index.json holds no weight_map"]
 
 
