@@ -14,7 +14,7 @@ from python_checks.core.finding import Finding
 from python_checks.core.options import ServiceParser
 from python_checks.core.result import SEVERITY, Line, Result, State, worst
 from python_checks.core.timed import timed
-from python_checks.doctor import clock, diagnosis, firewall, language, look, places, stuck
+from python_checks.doctor import diagnosis, firewall, language, look, places, stuck
 from python_checks.doctor.signs import Signs
 from python_checks.service import engine_facts
 from python_checks.service.facts import Service
@@ -54,7 +54,6 @@ def run(options: argparse.Namespace) -> Result:
         environment=places.environment(vllm.pid) if vllm.pid else {},
         model_type=engine_facts.model_type(vllm),
         budget=engine_facts.budget(vllm, over.cause, over.before),
-        clock=clock.read(),
         watch=seen.watch,
         traces=seen.traces,
         now=time.time(),

@@ -13,7 +13,6 @@ from python_checks.api.metrics import Queue
 from python_checks.checks import status
 from python_checks.core.result import Line, Result, State
 from python_checks.core.words import ago, count, span
-from python_checks.gpu import status_lines
 from python_checks.host.disks import Disk
 from python_checks.report.verdict import Verdict
 from python_checks.service import facts as services
@@ -125,16 +124,6 @@ def test_a_verdict_that_is_not_of_what_runs(verdict: tuple[float, dict[str, str]
     last = Verdict(found.now + verdict[0], State.OK, verdict[1], results) if verdict else None
     line = screen(status.judge(seen("supervisor_running", verdict=last), "x"))["probes"]
     assert (line.words, line.state) == (words, State.WARNING)
-
-
-def test_gpus_as_nvidia_smi_prints_them() -> None:
-    lines = status_lines.gpu_lines(
-        "0, NVIDIA H100 80GB HBM3, 73123, 81559, 43\n1, NVIDIA A100, [N/A], [N/A], [N/A]\n"
-    )
-    assert lines == [
-        Line("GPU 0", "NVIDIA H100 80GB HBM3, 71.4 of 79.6 GiB used, 43 % busy"),
-        Line("GPU 1", "NVIDIA A100"),
-    ]
 
 
 def test_the_screen_on_a_host(probe: Probe, server: Server, tmp_path: Path) -> None:

@@ -217,7 +217,6 @@ def told(inside: str) -> list[Fault]:
         ("<ecc_errors><unrepairable_memory>Yes</unrepairable_memory></ecc_errors>", 2, "cannot be repaired", "replaced"),
         ("<ecc_errors><tpc_repair_pending>Yes</tpc_repair_pending></ecc_errors>", 1, "waits for a reset", "-i 0 -r"),
         ("<remapped_rows><remapped_row_failure>Yes</remapped_row_failure></remapped_rows>", 2, "remap a row", "replaced"),
-        ("<retired_pages><pending_blacklist>Yes</pending_blacklist></retired_pages>", 2, "to be retired", "-i 0 -r"),
         (
             "<gpu_reset_status><drain_and_reset_recommended>Yes</drain_and_reset_recommended></gpu_reset_status>",
             *(1, "a reset is recommended", "start nothing new there"),
