@@ -134,7 +134,10 @@ def add_remember(parser: argparse.ArgumentParser) -> None:
         help="keep the verdict there for the status check; none while it runs",
     )
     parser.add_argument(
-        "--history", type=Path, metavar="FILE", help="add the verdict to this SQLite file, which is bounded"
+        "--history",
+        type=Path,
+        metavar="FILE",
+        help="add the verdict to this JSON file, which keeps the last ones",
     )
     parser.add_argument(
         "--releases",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import sqlite3
 from pathlib import Path
 
 import pytest
@@ -66,8 +65,8 @@ def test_links_only_where_they_may_be(tmp_path: Path) -> None:
 def test_what_watches_vllm_may_keep_anything(odd: Path) -> None:
     directory = odd.parent
     assert verdict.recall(odd) is None
-    with pytest.raises(sqlite3.Error):
-        history.recent(odd, 7)
+    with pytest.raises(OSError):
+        history.recent(odd)
     assert marks.maintenance(odd).startswith("in maintenance;") and marks.deploy(odd)[0]
     with pytest.raises(CheckError) as caught:
         memory.load(odd)
@@ -77,15 +76,15 @@ def test_what_watches_vllm_may_keep_anything(odd: Path) -> None:
 
 
 def test_a_verdict_is_no_way_to_a_file_of_root(tmp_path: Path) -> None:
-    """Who keeps it may make it a link to one; SQLite and JSON would quote it."""
+    """Who keeps it may make it a link to one; the screen would quote it."""
     verdict.remember(tmp_path / "real", [Result("canary", State.OK, "words")], {})
     (tmp_path / "link").symlink_to("real")
     assert verdict.recall(tmp_path / "real") and verdict.recall(tmp_path / "link") is None
     history.record(tmp_path / "runs", [Result("a", State.OK, "words")], {}, 1.0)
     (tmp_path / "other").symlink_to("runs")
-    assert len(history.recent(tmp_path / "runs", 7)) == 1
-    with pytest.raises(sqlite3.Error):
-        history.recent(tmp_path / "other", 7)
+    assert len(history.recent(tmp_path / "runs")) == 1
+    with pytest.raises(OSError):
+        history.recent(tmp_path / "other")
 
 
 def test_a_log_that_is_none(odd: Path) -> None:
