@@ -23,9 +23,7 @@ TIMEOUT = 10.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this check."""
-    opt.add_url(parser)
-    opt.add_model(parser)
-    opt.add_timeout(parser, TIMEOUT)
+    opt.add_server(parser, TIMEOUT)
     opt.add_remember(parser)
     opt.add_unused(parser, "--model-directory")
     parser.add_argument(

@@ -91,6 +91,13 @@ def add_timeout(parser: argparse.ArgumentParser, default: float) -> None:
     )
 
 
+def add_server(parser: argparse.ArgumentParser, timeout: float) -> None:
+    """Add what a check of vLLM needs: --url, --model and --timeout, the last in seconds."""
+    add_url(parser)
+    add_model(parser)
+    add_timeout(parser, timeout)
+
+
 def add_deadline(parser: argparse.ArgumentParser, default: float, of: str) -> None:
     """Add --deadline in seconds; `of` says of what."""
     parser.add_argument(

@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from python_checks.api.http import Pending, refusal
-from python_checks.api.openai import PATH, begun, choice
+from python_checks.api.openai import PATH, begun, choice, hello
 from python_checks.core import notify
 from python_checks.core import options as opt
 from python_checks.core.result import CheckError, Fault, Result, conclude, shorten
@@ -17,6 +17,7 @@ from python_checks.service.start import PAUSE, Watch
 NEEDS: tuple[str, ...] = ("requests",)
 
 REQUEST = 10.0  # seconds for one look at the health path
+TOKENS = 16  # of that chat
 WARM_UP = 120.0  # seconds for the first chat; on a CPU it compiles for 16 s
 
 
@@ -87,9 +88,7 @@ def warm_up(watch: Watch, url: str, model: str) -> None:
         CheckError: the chat failed, or the process ended over it.
     """
     watch.phase, watch.warming = phases.WARM_UP, True
-    message = {"role": "user", "content": "Hello"}
-    body = {"model": model, "messages": [message], "temperature": 0, "max_tokens": 16}
-    pending = Pending("POST", url + PATH, body, min(WARM_UP, watch.left))
+    pending = Pending("POST", url + PATH, hello(model, TOKENS), min(WARM_UP, watch.left))
     watch.during(pending)
     try:
         first = choice(pending.result())
