@@ -140,3 +140,4 @@ def test_what_is_verified_lands_whole_or_not_at_all(tmp_path: Path) -> None:
         units, complains
     )
     assert write.faults(units, ["sh", "-c", "echo broken >&2; exit 1", "verify"]) == "broken\n"
+    assert write.faults(units, ["false"]) == "false ended with 1"

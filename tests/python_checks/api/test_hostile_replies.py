@@ -25,7 +25,7 @@ from python_checks.api.weather import TOOL
 from python_checks.checks import chat, completion, health, latency, models
 from python_checks.conformance import judges as matrix
 from python_checks.conformance import responses
-from python_checks.conformance.usage import judge_usage
+from python_checks.conformance.turns import judge_usage
 from python_checks.core.result import CheckError
 from tests.python_checks.streaming import compose, sse
 from tests.python_checks.support import DEADLINE, ROOT, Replies
