@@ -25,6 +25,7 @@ def reach(directory: Path, port: int, **variables: str) -> str:
     """Return what the run prints for a host that the controller finds at 127.0.0.2."""
     inventory = directory / "hosts.yml"
     given = {"ansible_connection": "local", "ansible_host": "127.0.0.2", "vllm_port": port} | variables
+    given["ansible_python_interpreter"] = "{{ ansible_playbook_python }}"
     inventory.write_text(json.dumps({"vllm": {"hosts": {"gpu1": given}}}))
     run = run_playbook("tests/ansible/reach.yml", directory / "h", inventory=str(inventory))
     assert run.returncode == 0, run.stdout
