@@ -6,9 +6,11 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
-from http.client import IncompleteRead
+from http.client import HTTPConnection, HTTPSConnection, IncompleteRead
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
 
 from python_checks.api import json_text, keys
 from python_checks.api.http_errors import failure, odd
@@ -96,17 +98,13 @@ def stream_of(response: "requests.Response", deadline: float) -> Iterator[bytes]
     return pieces(lambda size: response.raw.read1(size, decode_content=False), response.headers, deadline)
 
 
+Take = Callable[["requests.Response", float], Reply]
+
+
 class Pending:
     """A request under way in its own thread, so that a server that drips bytes cannot hold the check."""
 
-    def __init__(
-        self,
-        method: str,
-        url: str,
-        body: Any,
-        timeout: float,
-        take: Callable[["requests.Response", float], Reply] = whole,
-    ) -> None:
+    def __init__(self, method: str, url: str, body: Any, timeout: float, take: Take = whole) -> None:
         """Send the request; its deadline is `timeout` seconds from now. `take` reads the body until then, in the thread.
 
         Raises:
@@ -119,24 +117,18 @@ class Pending:
         self._thread = threading.Thread(target=self._work, args=(method, body, take), daemon=True)
         self._thread.start()
 
-    def _work(self, method: str, body: Any, take: Callable[["requests.Response", float], Reply]) -> None:
+    def _work(self, method: str, body: Any, take: Take) -> None:
         # Loaded here: --help and the checks that use no network need not wait for it.
         import requests
 
         try:
             with requests.Session() as session:
                 session.trust_env = False  # a proxy of the environment must not answer for a local server
-                session.headers["Accept-Encoding"] = "identity"
+                session.headers.update({"Accept-Encoding": "identity"} | self.key)
                 # Else it reads the whole body of a redirect, to learn where that leads.
                 session.get_redirect_target = lambda resp: None  # type: ignore[method-assign]  # requests has no setting for it
                 response = session.request(
-                    method,
-                    self.url,
-                    json=body,
-                    headers=self.key,
-                    timeout=self.timeout,
-                    allow_redirects=False,
-                    stream=True,
+                    method, self.url, json=body, timeout=self.timeout, allow_redirects=False, stream=True
                 )
                 self._reply = take(response, self.deadline)
         except Exception as error:  # handed over to the thread that waits
@@ -160,6 +152,26 @@ class Pending:
         if self._reply is not None:
             return self._reply
         raise failure(self._error, self.url, self.timeout)
+
+
+class Light(Pending):
+    """A request of the canary, without `requests`: loading that costs more than all else of a run each minute.
+
+    It asks no proxy, follows no redirect and asks for no packing either.
+    """
+
+    def _work(self, method: str, body: Any, *_: object) -> None:
+        place = urlsplit(self.url)
+        kind = HTTPSConnection if place.scheme == "https" else HTTPConnection
+        try:
+            with closing(kind(place.hostname or "", place.port, timeout=self.timeout)) as connection:
+                raw = None if body is None else json.dumps(body).encode()
+                connection.request(method, place.path, raw, {"Content-Type": "application/json"} | self.key)
+                response = connection.getresponse()
+                text = b"".join(pieces(response.read1, response.headers, self.deadline))
+                self._reply = reply(response.status, text)
+        except Exception as error:  # handed over to the thread that waits
+            self._error = error
 
 
 def fetch(method: str, url: str, timeout: float, body: Any = None) -> Reply:

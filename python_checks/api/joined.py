@@ -6,7 +6,7 @@ from typing import Any
 
 from python_checks.api.http import Reply, refusal
 from python_checks.api.openai import CHANGED, REMEDIES, choice
-from python_checks.api.stream import DONE, Event, Streamed
+from python_checks.api.stream import DONE, ServerEvent, Streamed
 from python_checks.core.result import CheckError, Fault, shorten
 
 STREAM = "ask vLLM itself, past any proxy; if it does the same, see its log for this request"
@@ -40,7 +40,7 @@ def accept(streamed: Streamed) -> Joined:
     return join(streamed.events)
 
 
-def join(events: Iterable[Event]) -> Joined:
+def join(events: Iterable[ServerEvent]) -> Joined:
     """Join the events of one stream, which was asked for with its usage."""
     joining = _Joining()
     for event in events:
@@ -48,14 +48,14 @@ def join(events: Iterable[Event]) -> Joined:
     return joining.end()
 
 
-def first_choice(event: Event) -> dict[str, Any]:
+def first_choice(event: ServerEvent) -> dict[str, Any]:
     """Return the first choice of a chunk with its `delta` a dict; empty where there is none."""
     choices = event.data.get("choices")
     first = choices[0] if isinstance(choices, list) and choices else None
     return first if isinstance(first, dict) and isinstance(first.get("delta"), dict) else {}
 
 
-def says(event: Event, parts: tuple[str, ...] = ("content", "reasoning", "tool_calls")) -> bool:
+def says(event: ServerEvent, parts: tuple[str, ...] = ("content", "reasoning", "tool_calls")) -> bool:
     """Tell whether a chunk brings something of what the model says, in one of `parts`."""
     delta = first_choice(event).get("delta", {})
     return any(delta.get(part) for part in parts)
@@ -80,7 +80,7 @@ class _Joining:
     def say(self, what: str, detail: str = "", remedy: str = STREAM) -> None:
         self.faults.setdefault(what, Fault(what + detail, remedy))
 
-    def add(self, event: Event) -> None:
+    def add(self, event: ServerEvent) -> None:
         data, first = event.data, first_choice(event)
         if event.text == DONE:
             self.done = True

@@ -35,6 +35,12 @@ ENDS = {
 }
 
 
+def hello(model: str, most: int) -> dict[str, Any]:
+    """Return the smallest request of a chat, for `most` tokens; temperature 0 as a probe must not depend on chance."""
+    message = {"role": "user", "content": "Hello"}
+    return {"model": model, "messages": [message], "temperature": 0, "max_tokens": most}
+
+
 def ask(base: str, body: dict[str, Any], timeout: float) -> Reply:
     """POST one chat completion to `base`; see `fetch` for errors."""
     return fetch("POST", base + PATH, timeout, body)

@@ -21,7 +21,7 @@ LONGEST = 2**20  # bytes of a line
 MOST = 10_000  # events; a token is one, and no probe asks for so many
 
 
-class Event(NamedTuple):
+class ServerEvent(NamedTuple):
     """One event of a stream.
 
     Attributes:
@@ -49,7 +49,7 @@ class Streamed(Reply):
     """
 
     start: float
-    events: tuple[Event, ...]
+    events: tuple[ServerEvent, ...]
 
     @property
     def done(self) -> bool:
@@ -108,7 +108,7 @@ class _Reading:
     """What has come so far; filled by the thread of the request, read by the one that waits."""
 
     def __init__(self) -> None:
-        self.events: list[Event] = []
+        self.events: list[ServerEvent] = []
         self.values = 0
 
     def take(self, response: "requests.Response", deadline: float) -> Reply:
@@ -146,18 +146,18 @@ def read(url: str, body: dict[str, Any], timeout: float) -> Streamed:
         if not events:
             raise
         reason = f"the stream did not end: {count(len(events), 'event')}, then {error.fault.reason}"
-        end = Event(time.monotonic(), "", "", {}, Fault(reason, error.fault.remedy, error.fault.state))
+        end = ServerEvent(time.monotonic(), "", "", {}, Fault(reason, error.fault.remedy, error.fault.state))
         return Streamed(200, None, "", start, (*events, end))
     return Streamed(reply.status, reply.data, reply.text, start, tuple(reading.events), refused=reply.refused)
 
 
-def event(at: float, name: str, text: str) -> Event:
+def event(at: float, name: str, text: str) -> ServerEvent:
     """Make an event of its text, with a fault when that is neither a JSON object nor `[DONE]`."""
     words = "no JSON object"
     try:
         data = json_text.loads(text)
         if isinstance(data, dict):
-            return Event(at, name, text, data)
+            return ServerEvent(at, name, text, data)
     except json_text.RefusedJsonError as error:
         words = f"JSON that clients refuse, {error}"
     except ValueError:
@@ -165,7 +165,7 @@ def event(at: float, name: str, text: str) -> Event:
     fault = Fault(
         f"an event is {words}: {shorten(text) or 'empty'}", "see what rewrites the stream on its way"
     )
-    return Event(at, name, text, {}, None if text == DONE else fault)
+    return ServerEvent(at, name, text, {}, None if text == DONE else fault)
 
 
 def reads(times: Sequence[float]) -> int:

@@ -5,13 +5,13 @@ import time
 from dataclasses import replace
 
 from python_checks.api import metrics
-from python_checks.api.http import Reply
+from python_checks.api.http import Light, Reply
 from python_checks.api.http_errors import NoAnswerError, OddReplyError, SeveredError
-from python_checks.api.light import Light
-from python_checks.api.openai import PATH, begun, choice
+from python_checks.api.openai import PATH, begun, choice, hello
 from python_checks.canary.liveness import Chat, Look
 from python_checks.core.result import CheckError, State
 
+TOKENS = 16  # of a chat
 STEP = 30.0  # seconds for a request of one full step
 ORDINARY = (1000, 30000)  # ids of tokens that every vocabulary has
 LOOK = 3.0  # seconds for /metrics; two looks and the chat, three times, are to fit into 90 s
@@ -34,15 +34,9 @@ def converse(base: str, model: str, timeout: float) -> Chat:
     Raises:
         CheckError: it could not be sent.
     """
-    body = {
-        "model": model,
-        "messages": [{"role": "user", "content": "Hello"}],
-        "temperature": 0,
-        "max_tokens": 16,
-    }
     start = time.monotonic()
     try:
-        reply = Light("POST", base + PATH, body, timeout).result()
+        reply = Light("POST", base + PATH, hello(model, TOKENS), timeout).result()
     except NoAnswerError as error:
         return Chat("late", error.fault.reason, time.monotonic() - start)
     except SeveredError as error:

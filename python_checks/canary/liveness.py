@@ -59,7 +59,7 @@ class Facts(NamedTuple):
         return self.after.queue or self.before.queue
 
 
-def condition(facts: Facts, memory: Memory, start_seconds: float) -> str:
+def situation(facts: Facts, memory: Memory, start_seconds: float) -> str:
     """Return the name of what is the case, a key of RULES.
 
     Raises:

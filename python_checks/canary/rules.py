@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from python_checks.api import garbled
-from python_checks.canary.liveness import Facts, condition, describe, moved
+from python_checks.canary.liveness import Facts, describe, moved, situation
 from python_checks.canary.memory import Memory
 from python_checks.core.result import State, worst
 from python_checks.core.words import span
@@ -45,7 +45,7 @@ RULES = {
 }
 
 
-class Verdict(NamedTuple):
+class Ruling(NamedTuple):
     """What to say, what to keep, and in `heal` how to call the restart that is due, empty when none is; `repeated` as in Result."""
 
     condition: str
@@ -57,7 +57,7 @@ class Verdict(NamedTuple):
     repeated: bool = False
 
 
-def judge(facts: Facts, memory: Memory, now: float, start_seconds: float) -> Verdict:
+def judge(facts: Facts, memory: Memory, now: float, start_seconds: float) -> Ruling:
     """Return the verdict; `memory` is the last run's, `now` in seconds since boot, `start_seconds` a start's at most.
 
     Raises:
@@ -68,7 +68,7 @@ def judge(facts: Facts, memory: Memory, now: float, start_seconds: float) -> Ver
         memory = Memory(process, heals=memory.heals, gave_up=memory.gave_up, step=memory.step)
     # After a reboot heals lie in the future: they count as made just now, so that they neither vanish nor stay for ever.
     memory = replace(memory, heals=tuple(min(heal, now) for heal in memory.heals if now - heal < HOUR))
-    name = condition(facts, memory, start_seconds)
+    name = situation(facts, memory, start_seconds)
     state, remedy = RULES[name]
     if name in ("hung", "dead"):
         verdict = _strike(name, facts, memory, now)
@@ -82,7 +82,7 @@ def judge(facts: Facts, memory: Memory, now: float, start_seconds: float) -> Ver
             words += f"; a step may take {span(patience(kept))} here"
         if gave_up:
             words += "; the canary gave up on it before"
-        verdict = Verdict(name, state, words, remedy, kept)
+        verdict = Ruling(name, state, words, remedy, kept)
     loose = facts.traces.loose_ends if name != "maintenance" else []
     for reason, remedy in loose:
         verdict = verdict._replace(
@@ -113,7 +113,7 @@ def learned(facts: Facts, memory: Memory) -> Memory:
     return memory
 
 
-def _strike(name: str, facts: Facts, memory: Memory, now: float) -> Verdict:
+def _strike(name: str, facts: Facts, memory: Memory, now: float) -> Ruling:
     strikes, heals = min(memory.strikes + 1, STRIKES), memory.heals
     words, (state, remedy) = f"{describe(name, facts)}; strike {strikes} of {STRIKES}", RULES[name]
     still = memory.still if memory.strikes else now - facts.chat.seconds
@@ -125,10 +125,10 @@ def _strike(name: str, facts: Facts, memory: Memory, now: float) -> Verdict:
             words += (
                 f"; no step for {span(now - still)}, and a long one may take {span(patience(memory))} here"
             )
-        return Verdict(name, state, words, remedy, kept)
+        return Ruling(name, state, words, remedy, kept)
     if not memory.gave_up and len(heals) < HEALS:
         kept = replace(memory, strikes=0, counters=None, heals=(*heals, now))
         heal = f"restarted, heal {len(heals) + 1} of {HEALS} in an hour"
-        return Verdict(name, State.CRITICAL, words, remedy, kept, heal)
+        return Ruling(name, State.CRITICAL, words, remedy, kept, heal)
     words = f"gave up, {HEALS} restarts in an hour did not help, and there will be none until a chat is answered: {words}"
-    return Verdict(name, State.CRITICAL, words, f"a person must look: {SEE}", replace(kept, gave_up=True))
+    return Ruling(name, State.CRITICAL, words, f"a person must look: {SEE}", replace(kept, gave_up=True))

@@ -1,15 +1,13 @@
 """What the canary and the deep probe found last, as lines of a screen; `bin/checks status --watch` reads what their timers keep."""
 
-import sqlite3
 from pathlib import Path
 
 from python_checks.core.result import Line, State
 from python_checks.core.words import ago, count
 from python_checks.report import history, verdict
 
-CANARY, DEEP, HISTORY = "canary.verdict", "deep.verdict", "history.sqlite"  # files of the directory
+CANARY, DEEP, HISTORY = "canary.verdict", "deep.verdict", "history.json"  # files of the directory
 SILENT = 300.0  # seconds; a canary that said nothing for so long does not run
-NIGHTS = 7
 
 
 def lines(directory: Path, now: float) -> list[Line]:
@@ -29,8 +27,8 @@ def _canary(directory: Path, now: float) -> Line:
 
 def _deep(directory: Path, now: float) -> Line:
     try:
-        runs = history.recent(directory / HISTORY, NIGHTS)
-    except sqlite3.Error as error:
+        runs = history.recent(directory / HISTORY)
+    except (OSError, ValueError) as error:
         return Line("nightly", f"its history cannot be read: {error}", State.UNKNOWN)
     last = verdict.recall(directory / DEEP)
     if last is None:

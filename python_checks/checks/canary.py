@@ -10,7 +10,7 @@ from python_checks.canary.contact import converse, full_step, look
 from python_checks.canary.liveness import Facts
 from python_checks.canary.manager import Manager, Unit, chosen
 from python_checks.canary.memory import Memory
-from python_checks.canary.rules import Verdict, judge, patience
+from python_checks.canary.rules import Ruling, judge, patience
 from python_checks.core import notify
 from python_checks.core import options as opt
 from python_checks.core.result import CheckError, Figure, Result, State
@@ -23,9 +23,7 @@ TIMEOUT = 10.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this check."""
-    opt.add_url(parser)
-    opt.add_model(parser)
-    opt.add_timeout(parser, TIMEOUT)
+    opt.add_server(parser, TIMEOUT)
     opt.add_remember(parser)
     opt.add_unused(parser, "--model-directory")
     parser.add_argument(
@@ -108,7 +106,7 @@ def observe(options: argparse.Namespace, manager: Manager, memory: Memory) -> Fa
     return facts if settled else facts._replace(after=look(options.url))
 
 
-def heal(verdict: Verdict, manager: Manager, judged: Unit, path: Path) -> Verdict:
+def heal(verdict: Ruling, manager: Manager, judged: Unit, path: Path) -> Ruling:
     """Restart the very process that was judged; where it is another by now do nothing, and take the heal off the record."""
     unit = manager.ask()
     if (unit.state, unit.pid, unit.started) != ("running", judged.pid, judged.started):
@@ -124,7 +122,7 @@ def heal(verdict: Verdict, manager: Manager, judged: Unit, path: Path) -> Verdic
     return verdict._replace(reason=f"{verdict.reason}: {verdict.heal}")
 
 
-def report(verdict: Verdict, facts: Facts) -> Result:
+def report(verdict: Ruling, facts: Facts) -> Result:
     """Return the result."""
     memory = verdict.memory
     figures = [

@@ -2,31 +2,24 @@
 
 import argparse
 
-from python_checks.api.openai import answer_faults, ask, choice, end_of
+from python_checks.api.openai import answer_faults, ask, choice, end_of, hello
 from python_checks.core import options as opt
 from python_checks.core.result import Result, conclude, shorten
 
 NEEDS: tuple[str, ...] = ("requests",)
 
+TOKENS = 512
 TIMEOUT = 120.0  # the first chat on a CPU takes 16 s of compilation
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this check."""
-    opt.add_url(parser)
-    opt.add_model(parser)
-    opt.add_timeout(parser, TIMEOUT)
-
-
-def request(model: str) -> dict[str, object]:
-    """Return the request; temperature 0 as a probe must not depend on chance."""
-    message = {"role": "user", "content": "Hello"}
-    return {"model": model, "messages": [message], "temperature": 0, "max_tokens": 512}
+    opt.add_server(parser, TIMEOUT)
 
 
 def run(options: argparse.Namespace) -> Result:
     """Ask once."""
-    return judge(choice(ask(options.url, request(options.model), options.timeout)))
+    return judge(choice(ask(options.url, hello(options.model, TOKENS), options.timeout)))
 
 
 def judge(first: dict[str, object]) -> Result:

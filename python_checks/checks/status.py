@@ -11,9 +11,12 @@ from python_checks.api.metrics import Queue
 from python_checks.canary import screen
 from python_checks.core.result import CheckError, Line, Result, State, worst
 from python_checks.core.words import ago, count
+from python_checks.gpu import status_lines
+from python_checks.host import disks
+from python_checks.host.disks import Disk
 from python_checks.report import verdict
 from python_checks.report.verdict import Verdict
-from python_checks.service import facts, last_words, marks, surroundings
+from python_checks.service import facts, last_words, marks
 from python_checks.service.condition import condition
 from python_checks.service.facts import Service
 from python_checks.service.last_words import LastWords
@@ -35,7 +38,7 @@ class Seen:
     gpus: list[Line]
     verdict: Verdict | None
     watch: list[Line]
-    disks: list[surroundings.Disk]
+    disks: list[Disk]
     now: float
     traces: marks.Traces = NONE
 
@@ -78,10 +81,10 @@ def gather(options: argparse.Namespace) -> Seen:
         refused,
         {name: last_words.read(service) for name, service in known.items()},
         queue,
-        surroundings.gpus() if "vllm" in known else [],
+        status_lines.gpus() if "vllm" in known else [],
         verdict.recall(options.verdict) if options.verdict else None,
         screen.lines(options.watch, time.time()) if options.watch else [],
-        surroundings.disks(paths),
+        disks.disks(paths),
         time.time(),
         marks.traces(options.home) if options.home else NONE,
     )

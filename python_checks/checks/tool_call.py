@@ -16,9 +16,7 @@ TIMEOUT = 120.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this check."""
-    opt.add_url(parser)
-    opt.add_model(parser)
-    opt.add_timeout(parser, TIMEOUT)
+    opt.add_server(parser, TIMEOUT)
 
 
 def run(options: argparse.Namespace) -> Result:

@@ -6,7 +6,6 @@ import os
 import selectors
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from python_checks.core.result import CheckError, Fault, State
+from python_checks.core.throttle import Throttle
 
 PAUSE = 0.1  # seconds between two looks
 REMEDY = "a slow disk or a busy host needs a longer vllm_config_seconds (--deadline)"
-REPEAT = 5.0  # seconds after which an unchanged stage is printed again
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Run:
         """Start it."""
         self.start = self._moved = time.monotonic()
         self.stage, self.end = "starting Python", None
-        self._said = ("", 0.0)
+        self._throttle = Throttle()
         self._rest = b""
         self._pipe, there = os.pipe()
         try:
@@ -77,7 +76,7 @@ class Run:
                 while not self._ended():
                     if selector.select(PAUSE) and not self._read():
                         selector.unregister(self._pipe)
-                    self._say()
+                    self._throttle.say(self.stage, f" ({time.monotonic() - self.start:.0f} s)")
                     if time.monotonic() - self._moved > limit:
                         words = f"no verdict: {self.stage} has lasted longer than {limit:g} s"
                         raise CheckError(Fault(words, REMEDY, State.UNKNOWN))
@@ -104,10 +103,3 @@ class Run:
             self.stage = event.get("stage", self.stage)
             self.end = event.get("end", self.end)
         return bool(data)
-
-    def _say(self) -> None:
-        words, when = self._said
-        now = time.monotonic()
-        if self.stage != words or now - when >= REPEAT:
-            self._said = (self.stage, now)
-            print(f"{self.stage} ({now - self.start:.0f} s)", file=sys.stderr, flush=True)

@@ -10,8 +10,7 @@ from python_checks.api.openai import answer_faults, ask
 from python_checks.api.tool_calls import judge_call, judge_calls, judge_ids
 from python_checks.conformance import judges, langchain, responses
 from python_checks.conformance.judges import CHOICES, STRICT, STRICT_PROMPT, SYSTEM
-from python_checks.conformance.turns import Turn, calls_of, not_run, take, words
-from python_checks.conformance.usage import RESPONSES, judge_usage
+from python_checks.conformance.turns import RESPONSES, Turn, calls_of, judge_usage, not_run, take, words
 from python_checks.core.result import Fault, shorten
 
 Outcome = tuple[list[Fault], str]  # what is wrong, and the words of a case that is well

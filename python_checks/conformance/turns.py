@@ -1,4 +1,4 @@
-"""One request to the chat API, plain or streamed, with a reply of the same shape."""
+"""One request to the chat API, plain or streamed, with a reply of the same shape; and the token counts that a reply must carry."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -7,6 +7,10 @@ from python_checks.api import stream
 from python_checks.api.joined import accept
 from python_checks.api.openai import PATH, ask, choice
 from python_checks.core.result import CheckError, Fault, State, shorten
+
+CHAT = ("prompt_tokens", "completion_tokens", "total_tokens")
+RESPONSES = ("input_tokens", "output_tokens", "total_tokens")
+USAGE = "clients that count tokens fail: see what changes the reply on its way, or update vLLM"
 
 
 class Turn(NamedTuple):
@@ -45,3 +49,17 @@ def words(calls: Sequence[dict[str, Any]]) -> str:
 def not_run(why: str) -> CheckError:
     """Return the error of a case that could not be tried."""
     return CheckError(Fault(f"not run, {why}", "", State.UNKNOWN))
+
+
+def judge_usage(usage: object, names: Sequence[str] = CHAT) -> list[Fault]:
+    """Return what is wrong with `usage`, whose fields `names` are those of input, output and their sum."""
+    if not isinstance(usage, dict):
+        return [Fault(f"no usage: {shorten(str(usage))}", USAGE)]
+    counts = [usage.get(name) for name in names]
+    if not all(isinstance(count, int) and count > 0 for count in counts):
+        told = ", ".join(f"{name} {count}" for name, count in zip(names, counts, strict=True))
+        return [Fault(f"usage without counts: {told}", USAGE)]
+    before, new, total = counts
+    if before + new != total:  # type: ignore[operator]  # they are numbers, see above
+        return [Fault(f"usage does not add up: {before} + {new} is not {total}", USAGE)]
+    return []

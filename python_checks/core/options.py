@@ -2,7 +2,10 @@
 
 import argparse
 from pathlib import Path
+from typing import NoReturn
 from urllib.parse import urlsplit
+
+from python_checks.core.result import CheckError, Fault
 
 URL = "http://127.0.0.1:8000"
 MODEL = "gpt-oss-120b"
@@ -14,6 +17,14 @@ class Parser(argparse.ArgumentParser):
     def exit(self, status: int = 0, message: str | None = None) -> None:  # type: ignore[override]  # NoReturn there
         """Leave with 0 after --help and with 3 after a usage error."""
         super().exit(3 if status else 0, message)
+
+
+class ServiceParser(Parser):
+    """A parser for options that a service's command holds: what it refuses, the service will refuse as well."""
+
+    def error(self, message: str) -> NoReturn:
+        """Report it as a fault."""
+        raise CheckError(Fault(message, "correct this option of the service, and deploy again"))
 
 
 def url(value: str) -> str:
@@ -80,6 +91,13 @@ def add_timeout(parser: argparse.ArgumentParser, default: float) -> None:
     )
 
 
+def add_server(parser: argparse.ArgumentParser, timeout: float) -> None:
+    """Add what a check of vLLM needs: --url, --model and --timeout, the last in seconds."""
+    add_url(parser)
+    add_model(parser)
+    add_timeout(parser, timeout)
+
+
 def add_deadline(parser: argparse.ArgumentParser, default: float, of: str) -> None:
     """Add --deadline in seconds; `of` says of what."""
     parser.add_argument(
@@ -123,7 +141,10 @@ def add_remember(parser: argparse.ArgumentParser) -> None:
         help="keep the verdict there for the status check; none while it runs",
     )
     parser.add_argument(
-        "--history", type=Path, metavar="FILE", help="add the verdict to this SQLite file, which is bounded"
+        "--history",
+        type=Path,
+        metavar="FILE",
+        help="add the verdict to this JSON file, which keeps the last ones",
     )
     parser.add_argument(
         "--releases",

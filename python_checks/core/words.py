@@ -2,6 +2,8 @@
 
 import time
 
+GIB, MIB = 2**30, 2**20
+
 
 def span(seconds: float) -> str:
     """Return how long something takes: `12 s`, `3 min`, `5 h 20 min`, `3 days`."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from python_checks.core.finding import Finding
 from python_checks.core.result import Result, State, shorten
-from python_checks.doctor import clock, firewall, of_service, places, tool_flags
+from python_checks.doctor import firewall, of_service, places, tool_flags
 from python_checks.doctor.signs import Signs
 
 WATCHERS = {  # by the label of their line
@@ -69,7 +69,7 @@ def of_watch(signs: Signs) -> Iterator[Finding]:
 
 
 def of_host(signs: Signs) -> Iterator[Finding]:
-    """Judge the host: disks, directories, compiler, engines of others, clock."""
+    """Judge the host: disks, directories, compiler, engines of others."""
     for disk in signs.disks:
         if disk.state is not State.OK:
             cause = "logs, caches, environments and models of vllm-deploy, or files of others"
@@ -85,7 +85,6 @@ def of_host(signs: Signs) -> Iterator[Finding]:
         state = State.WARNING if serves else State.CRITICAL
         cause = "left by a vLLM that was killed, or another server"
         yield Finding(state, shorten(fault.reason, 300), "", cause, shorten(fault.remedy, 300))
-    yield from clock.judge(signs.clock)
 
 
 def of_checks(signs: Signs, explained: set[str], other_name: bool) -> Iterator[Finding]:
@@ -110,8 +109,7 @@ def well(signs: Signs) -> list[str]:
     names += [result.check for result in signs.results if result.state is State.OK]
     names += ["disk"] if all(disk.state is State.OK for disk in signs.disks) else []
     vllm = signs.services.get("vllm")
-    names += ["compiler"] if vllm and vllm.command and not signs.lacks else []
-    return names + (["clock"] if signs.clock.synchronised else [])
+    return names + (["compiler"] if vllm and vllm.command and not signs.lacks else [])
 
 
 def _bad(signs: Signs) -> list[Result]:

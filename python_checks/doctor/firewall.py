@@ -1,4 +1,4 @@
-"""Whether the firewall of this host keeps other hosts from a port: what ufw says, and the rules of nftables."""
+"""Whether the firewall of this host keeps other hosts from a port, by what ufw says."""
 
 import os
 import re
@@ -9,13 +9,11 @@ from dataclasses import dataclass
 from python_checks.core import command
 from python_checks.core.finding import Finding
 from python_checks.core.result import State
-from python_checks.doctor import nft
-from python_checks.service.facts import WILDCARDS, Service
+from python_checks.service.facts import Service
 
-TIMEOUT = 10.0  # seconds for each program
-SBIN = "/usr/local/sbin:/usr/sbin:/sbin"  # where they are; no user's PATH has it
+TIMEOUT = 10.0  # seconds
+SBIN = "/usr/local/sbin:/usr/sbin:/sbin"  # where it is; no user's PATH has it
 UFW = ("ufw", "status", "verbose")
-NFT = ("nft", "--json", "list", "ruleset")
 CAUSE = "the firewall of this host lets nobody in at this port"
 _RULE = re.compile(r"^(\S.*?) {2,}(ALLOW|LIMIT|DENY|REJECT)(?: IN)? {2,}(.*?) *(?:#.*)?$")
 _PORTS = re.compile(r"^([\d,:]+)(?:/(\w+))?(?: \([^)]*\))?$")
@@ -37,11 +35,11 @@ def is_local(service: Service) -> bool:
 def walls(services: Mapping[str, Service]) -> dict[str, Wall]:
     """Return name -> what keeps other hosts from a service; one that listens for this host only needs none.
 
-    What is not installed, or may not be asked, says nothing.
+    An ufw that is not installed, or may not be asked, says nothing.
     """
     open_ones = {name: each for name, each in services.items() if each.pid and not is_local(each)}
-    ufw, ruleset = (_ask(*program) if open_ones else "" for program in (UFW, NFT))
-    found = {name: by_ufw(ufw, each.port) or by_nft(ruleset, each) for name, each in open_ones.items()}
+    text = _ask(*UFW) if open_ones else ""
+    found = {name: by_ufw(text, each.port) for name, each in open_ones.items()}
     return {name: wall for name, wall in found.items() if wall}
 
 
@@ -72,22 +70,6 @@ def _fits(to: str, port: int) -> bool | None:
         return None
     spans = [part.split(":") for part in found[1].split(",") if part]
     return found[2] in (None, "tcp") and any(int(span[0]) <= port <= int(span[-1]) for span in spans)
-
-
-def by_nft(text: str, service: Service) -> Wall | None:
-    """Read `nft --json list ruleset`."""
-    # With tables of iptables a warning stands before the document.
-    document = next((line for line in text.splitlines() if line.startswith('{"nftables"')), "")
-    if not document:
-        return None
-    family = "ip6" if ":" in service.host and service.host not in WILDCARDS else "ip"
-    try:
-        chain = nft.Walk(document, service.port, family).closed_by()
-    except (AttributeError, LookupError, TypeError, ValueError):  # another version's grammar
-        return None
-    words = f"nft list ruleset: chain {chain} drops a new connection to port {service.port}"
-    remedy = f"let in who may use it: sudo nft insert rule {chain} {family} saddr ADDRESS tcp dport {service.port} accept"
-    return Wall(words, f"{remedy}; and keep it in /etc/nftables.conf") if chain else None
 
 
 def judge(services: Mapping[str, Service], found: Mapping[str, Wall]) -> Iterator[Finding]:

@@ -7,8 +7,10 @@ from python_checks.core.finding import Finding
 from python_checks.core.result import State
 from python_checks.doctor import slow_start, stuck
 from python_checks.doctor.signs import Signs
+from python_checks.host.ports import WILDCARDS
+from python_checks.log.known import over_memory
 from python_checks.service import manager_words, out_of_memory, remedies
-from python_checks.service.facts import WILDCARDS, Service
+from python_checks.service.facts import Service
 from python_checks.service.last_words import LastWords
 
 DEPLOY = "deploy: ansible-playbook deploy.yml"
@@ -100,7 +102,7 @@ def again(number: int) -> str:
 
 def arithmetic(cause: str, signs: Signs) -> str:
     """Return the memory of the GPUs, where a process ended over it."""
-    return out_of_memory.evidence(signs.budget) if out_of_memory.is_it(cause) else ""
+    return out_of_memory.evidence(signs.budget) if over_memory(cause) else ""
 
 
 def then(followed: str) -> str:

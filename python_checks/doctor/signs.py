@@ -4,16 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from python_checks.core.result import Fault, Line, Result
-from python_checks.doctor.clock import Clock
 from python_checks.doctor.firewall import Wall
 from python_checks.doctor.places import Place
 from python_checks.doctor.stuck import Stuck
-from python_checks.gpu.memory import Budget
+from python_checks.gpu.arithmetic import Budget
+from python_checks.host.disks import Disk
 from python_checks.service.condition import Condition, condition
 from python_checks.service.facts import Service
 from python_checks.service.last_words import LastWords
 from python_checks.service.marks import Traces
-from python_checks.service.surroundings import Disk
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Signs:
         command: The words vLLM runs with, or would be started with; `environment` that of its process.
         version: vLLM's; `model_type` its model's.
         budget: Memory of the GPUs, where a start ended over it.
-        clock: The host's; `watch` what the canary and the deep probe found last; `traces` those of deploys.
+        watch: What the canary and the deep probe found last; `traces` those of deploys.
         now: In seconds since the epoch.
     """
 
@@ -54,7 +53,6 @@ class Signs:
     environment: Mapping[str, str] = field(default_factory=dict)
     model_type: str = ""
     budget: Budget | None = None
-    clock: Clock = field(default_factory=Clock)
     watch: Sequence[Line] = ()
     traces: Traces = field(default_factory=Traces)
 

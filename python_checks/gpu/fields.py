@@ -56,8 +56,6 @@ NEVER = "(?!)"
 ROWS = (
     Row("remapped_rows/remapped_row_failure", "No", "it could not remap a row of its memory", REPLACE),
     Row("remapped_rows/remapped_row_pending", "No", "a row of its memory waits to be remapped", RESET),
-    Row("retired_pages/pending_retirement", "No", "a page of its memory waits to be retired", RESET),
-    Row("retired_pages/pending_blacklist", "No", "a page of its memory waits to be retired", RESET),
     Row("ecc_errors/aggregate/sram_threshold_exceeded", "No", "its SRAM had too many errors", REPLACE),
     Row("ecc_errors/unrepairable_memory", "No", "it has memory that cannot be repaired", REPLACE),
     Row("ecc_errors/channel_repair_pending", "No", "the repair of a memory channel waits for a reset", DRAIN, NEVER),

@@ -4,12 +4,13 @@ import argparse
 import json
 from collections.abc import Sequence
 
-from python_checks.checks import model_files
 from python_checks.core import regular_file
 from python_checks.core.result import CheckError, Fault, State
-from python_checks.gpu import kv_cache, memory
+from python_checks.core.words import GIB, MIB
+from python_checks.gpu import arithmetic, kv_cache
+from python_checks.gpu.arithmetic import Budget
 from python_checks.gpu.inventory import Gpu
-from python_checks.gpu.memory import GIB, MIB, Budget
+from python_checks.model import files
 
 UNSAID = "whether the model fits shows at its start only; a newer driver may tell"
 
@@ -35,8 +36,8 @@ def judge(
         budget = _budget(options, small.name, float(small.usable * MIB))
     except CheckError as error:
         return None, [error.fault]
-    least = memory.LEAST if options.reserve is None else budget.reserve
-    faults = memory.judge(budget, budget.usable if free is None else free, least)
+    least = arithmetic.LEAST if options.reserve is None else budget.reserve
+    faults = arithmetic.judge(budget, budget.usable if free is None else free, least)
     longest = budget.shape.longest
     if budget.length > longest:
         words = f"--max-model-len {budget.length} is over the {longest} tokens that the model allows"
@@ -45,20 +46,20 @@ def judge(
 
 
 def _budget(options: argparse.Namespace, name: str, usable: float) -> Budget:
-    files = model_files.run(argparse.Namespace(directory=options.model_directory))
-    if files.state is State.CRITICAL:
-        words = f"the size of the weights is not known: {files.reason}"
+    found = files.look(options.model_directory)
+    if found.state is State.CRITICAL:
+        words = f"the size of the weights is not known: {found.reason}"
         raise CheckError(Fault(words, "run the model-files check", State.UNKNOWN))
     config = json.loads(regular_file.content(options.model_directory / "config.json"))
     parts, tokens = options.tensor_parallel_size, options.max_num_batched_tokens
     shape = kv_cache.shape(config, parts)
     try:
-        weights = memory.weights(config, files.evidence["bytes"], parts)
+        weights = arithmetic.weights(config, found.evidence["bytes"], parts)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         words = f"config.json does not give the shape of the experts: {error!r}"
         raise CheckError(Fault(words, "run the model-files check", State.UNKNOWN)) from error
-    requests = options.max_num_seqs or memory.default_requests(name, usable)
-    rest = memory.reserve(tokens, requests) if options.reserve is None else options.reserve * GIB
+    requests = options.max_num_seqs or arithmetic.default_requests(name, usable)
+    rest = arithmetic.reserve(tokens, requests) if options.reserve is None else options.reserve * GIB
     length = options.max_model_len or shape.longest
     in_flight = kv_cache.BATCHES * tokens
     return Budget(usable, options.gpu_memory_utilization, weights, rest, length, in_flight, shape)

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from python_checks.core.result import Fault, State
+from python_checks.core.words import GIB, MIB
 from python_checks.gpu.inventory import Gpu, Holder
-from python_checks.gpu.memory import GIB, MIB
 from python_checks.host import cgroups, processes
 
 Own = Callable[[int], bool]  # tells whether a process id belongs to the service itself

@@ -10,12 +10,11 @@ from dataclasses import dataclass, replace
 from xml.etree import ElementTree
 
 from python_checks.core.result import CheckError, Fault, shorten
+from python_checks.core.words import MIB
 from python_checks.gpu import fields, nvidia_smi
 from python_checks.gpu.fields import value
 from python_checks.gpu.nvidia_smi import KERNEL_LOG
 from python_checks.host import processes
-
-MIB = 2**20
 
 INTEGRATED = re.compile(
     r"\b(?:GB10|Orin|Thor|Xavier|Tegra|Jetson)\b"
@@ -41,8 +40,11 @@ class Gpu:
     uuid: str
     bus: str  # as in the kernel's log: 0000:1b:00
     name: str
+    total: int | None  # with the driver's reserve
+    used: int | None
     usable: int | None  # CUDA's total: without the driver's reserve; in MIG mode the smallest slice
     free: int | None  # None in MIG mode too
+    busy: int | None  # percent of the last moments in which something was computed
     persistence: bool | None
     mig: bool
     corrected: int
@@ -99,7 +101,7 @@ def parse(text: str) -> Inventory:
 
 
 def _number(node: ElementTree.Element, path: str) -> int | None:
-    found = re.fullmatch(r"(\d+)(?: MiB)?", value(node, path))
+    found = re.fullmatch(r"(\d+)(?: MiB| %)?", value(node, path))
     return int(found[1]) if found else None
 
 
@@ -118,8 +120,11 @@ def _gpu(index: int, node: ElementTree.Element) -> Gpu:
         value(node, "uuid"),
         bus[1].lower() if bus else "",
         name,
+        total,
+        _number(node, "fb_memory_usage/used"),
         usable,
         None if mig else _number(node, "fb_memory_usage/free"),
+        _number(node, "utilization/gpu_util"),
         {"Enabled": True, "Disabled": False}.get(value(node, "persistence_mode")),
         mig,
         corrected,
@@ -132,13 +137,10 @@ def _gpu(index: int, node: ElementTree.Element) -> Gpu:
 
 
 def _errors(node: ElementTree.Element) -> tuple[int, int]:
-    """Sum the volatile counters: one a kind of memory, or before Turing single_bit and double_bit with totals."""
+    """Sum the volatile counters, one a kind of memory."""
     counts = {part.tag: _number(part, ".") or 0 for part in node.findall("ecc_errors/volatile/*")}
-    single, double = (
-        _number(node, f"ecc_errors/volatile/{bits}_bit/total") or 0 for bits in ("single", "double")
-    )
     uncorrected = sum(count for tag, count in counts.items() if "_uncorrectable" in tag)
-    return sum(counts.values()) - uncorrected + single, uncorrected + double
+    return sum(counts.values()) - uncorrected, uncorrected
 
 
 def _holders(node: ElementTree.Element) -> list[Holder]:

@@ -13,7 +13,7 @@ LISTEN = "0A"  # state of a socket in /proc/net/tcp (include/net/tcp_states.h)
 
 
 @dataclass(frozen=True)
-class Entry:
+class TcpEntry:
     """One line of the kernel's table of TCP sockets."""
 
     address: str
@@ -22,7 +22,7 @@ class Entry:
     inode: int
 
 
-def table() -> list[Entry]:
+def table() -> list[TcpEntry]:
     """Return every TCP socket of this network namespace that has a port in the kernel's table."""
     entries = []
     for name in ("tcp", "tcp6"):
@@ -33,7 +33,7 @@ def table() -> list[Entry]:
         for line in lines:
             fields = line.split()
             address, _, port = fields[1].partition(":")
-            entries.append(Entry(_address(address), int(port, 16), fields[3] == LISTEN, int(fields[9])))
+            entries.append(TcpEntry(_address(address), int(port, 16), fields[3] == LISTEN, int(fields[9])))
     return entries
 
 

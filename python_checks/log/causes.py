@@ -5,11 +5,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from python_checks.core.result import one_line, shorten
-from python_checks.log import exits
+from python_checks.log import exits, known
 from python_checks.log.events import Event, Reader
 from python_checks.log.forms import COMPILE, CRASH, DEVICE, DIED, EXCEPTION, NCCL, PLAIN, SEVERAL
 from python_checks.log.lines import clean, entries
-from python_checks.service import remedies
 
 LENGTH = 300  # characters of a cause that are shown
 TEXT = 6000  # and that a remedy is looked for in
@@ -136,7 +135,7 @@ def _chosen(events: Sequence[Event]) -> Event | None:
         return None
     first = min((event for event in events if weights[id(event)] == most), key=_time(events))
     links = [each for each in events if each.chain == first.chain and weights[id(each)] == most]
-    return next((each for each in links if remedies.found(_text(each, _reason(each, events)))), first)
+    return next((each for each in links if known.is_known(_text(each, _reason(each, events)))), first)
 
 
 def _time(events: Sequence[Event]) -> Callable[[Event], tuple[bool, str, int]]:

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from python_checks.core.result import one_line
 from python_checks.log import exits
 
 TABLES = Path(__file__).with_name("known.toml")
@@ -26,11 +27,18 @@ _LEAST = 35  # lower numbers are those of anything
 _COMMON = re.compile(
     "invalid argument|operation not permitted|operation not supported|unknown error|initialization error"
 )
+_MEMORY = (
+    r"CUDA out of memory|HIP out of memory|OutOfMemoryError|[Cc][Uu][Dd][Aa] (?:driver |runtime )?(?:error|failure)[^;]{0,12}out of memory"
+    r"|CUDA_ERROR_OUT_OF__MEMORY|cudaErrorMemoryAllocation|No available memory for the cache blocks|Cannot auto-fit max_model_len"
+    r"|less than desired (?:GPU|CPU) memory|larger than the available KV cache memory|Error in memory profiling"
+    r"|exceed the desired GPU memory"
+    r"|on kv cache allocation is less than|less than the engine's budget"
+)
 _AFTER_CUDA = r"(?i:cuda (?:driver |runtime )?(?:error|failure)\S*[: ]+(?:\d+ )?[`'\"]?{})"
 
 
 @dataclass(frozen=True)
-class Row:
+class Advice:
     """A remedy, and the expressions of which one is seen in a line."""
 
     seen: Sequence[re.Pattern[str]]
@@ -45,12 +53,12 @@ class Row:
 class Tables:
     """All that is known."""
 
-    clear: Sequence[Row]
-    libraries: Sequence[Row]
+    clear: Sequence[Advice]
+    libraries: Sequence[Advice]
     packages: dict[str, str]
-    cuda: Sequence[Row]
-    rows: Sequence[Row]
-    weak: Sequence[Row]
+    cuda: Sequence[Advice]
+    rows: Sequence[Advice]
+    weak: Sequence[Advice]
     signals: dict[int, str]
 
 
@@ -62,11 +70,29 @@ def tables() -> Tables:
         _rows(given["clear"]),
         _rows(given["library"]),
         given["packages"],
-        [Row([re.compile(_cuda(*error)) for error in row["errors"]], row["remedy"]) for row in given["cuda"]],
+        [
+            Advice([re.compile(_cuda(*error)) for error in row["errors"]], row["remedy"])
+            for row in given["cuda"]
+        ],
         _rows(given["row"]),
         _rows([*given["weak"], *given["signal"]]),
         {row["number"]: row["remedy"] for row in given["signal"]},
     )
+
+
+def over_memory(line: str) -> bool:
+    """Tell whether a line says that a process ended over memory of a GPU."""
+    return bool(re.search(_MEMORY, line))
+
+
+def lines(text: str) -> list[str]:
+    """Return the lines of a cause, and last all of it as one."""
+    return list(dict.fromkeys([*map(one_line, text.split("\n")), one_line(text)]))
+
+
+def is_known(text: str) -> bool:
+    """Tell whether there is a remedy for a cause."""
+    return any(over_memory(line) or strong(line) or weak(line) for line in lines(text))
 
 
 def strong(line: str) -> str:
@@ -100,12 +126,12 @@ def library(line: str) -> str:
     return PACKAGE.format(name, package) if package else LIBRARY.format(name)
 
 
-def _first(rows: Sequence[Row], line: str) -> str:
+def _first(rows: Sequence[Advice], line: str) -> str:
     return next((row.remedy for row in rows if row.fits(line)), "")
 
 
-def _rows(given: Sequence[dict[str, Any]]) -> list[Row]:
-    return [Row(list(map(re.compile, row["seen"])), row["remedy"]) for row in given]
+def _rows(given: Sequence[dict[str, Any]]) -> list[Advice]:
+    return [Advice(list(map(re.compile, row["seen"])), row["remedy"]) for row in given]
 
 
 def _cuda(number: int, names: str, words: str) -> str:

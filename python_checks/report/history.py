@@ -1,24 +1,18 @@
-"""The verdicts of past runs of the deep probe, in a bounded SQLite file."""
+"""The verdicts of past runs of the deep probe: a short list in a JSON file, the newest first."""
 
 import json
-import sqlite3
-import tempfile
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
-from python_checks.core import regular_file
+from python_checks.core import regular_file, whole_file
 from python_checks.core.result import Result, State, worst
 
-KEPT = 400  # runs: more than a year of nights
-LARGEST = 64 * 2**20  # bytes of the file
-_WAIT = 10.0  # seconds for another writer
-_TABLE = """CREATE TABLE IF NOT EXISTS runs
-    (id INTEGER PRIMARY KEY, time REAL NOT NULL, state INTEGER NOT NULL, releases TEXT NOT NULL, faults TEXT NOT NULL)"""
+KEPT = 7  # runs: the nights that the status screen shows
+LARGEST = 4 * 2**20  # bytes of the file
 
 
-class Run(NamedTuple):
+class PastRun(NamedTuple):
     """A past run: its end in seconds since the epoch, the verdict, service -> release, and case -> reason of what was not ok."""
 
     time: float
@@ -31,39 +25,35 @@ def record(path: Path, results: Sequence[Result], releases: dict[str, str], now:
     """Add a run, and drop the oldest beyond KEPT.
 
     Raises:
-        sqlite3.Error: the file cannot be written, or is no such file.
+        OSError: the file cannot be written.
+        ValueError: it is no history; it is left as it is.
     """
     state = worst([result.state for result in results])
     faults = {result.check: result.reason for result in results if result.state is not State.OK}
-    row = (now, int(state), *(json.dumps(each, ensure_ascii=False) for each in (releases, faults)))
-    with closing(sqlite3.connect(path, timeout=_WAIT)) as base, base:
-        base.execute(_TABLE)
-        base.execute("INSERT INTO runs (time, state, releases, faults) VALUES (?, ?, ?, ?)", row)
-        base.execute(
-            "DELETE FROM runs WHERE id NOT IN (SELECT id FROM runs ORDER BY id DESC LIMIT ?)", (KEPT,)
-        )
+    runs = [PastRun(now, state, releases, faults), *recent(path)][:KEPT]
+    document = [run._asdict() | {"state": run.state.name.lower()} for run in runs]
+    whole_file.write(path, json.dumps(document, ensure_ascii=False, indent=2) + "\n")
+    path.with_suffix(".sqlite").unlink(
+        missing_ok=True
+    )  # the history of hosts that were deployed before 0.1.0
 
 
-def recent(path: Path, number: int) -> list[Run]:
-    """Return up to `number` runs, the newest first; none when there is no file.
+def recent(path: Path) -> list[PastRun]:
+    """Return the past runs, the newest first; none when there is no file.
 
     Raises:
-        sqlite3.Error: the file is no such file.
+        OSError: the file cannot be read, or is no regular one.
+        ValueError: it is no history.
     """
-    query = "SELECT time, state, releases, faults FROM runs ORDER BY id DESC LIMIT ?"
-    # Read first: SQLite would follow a link and wait for a FIFO, and this may be root in a directory where others write.
     try:
-        data = regular_file.content(path, follow=False, limit=LARGEST)
+        document = json.loads(regular_file.content(path, follow=False, limit=LARGEST))
+        return [
+            PastRun(
+                float(run["time"]), State[run["state"].upper()], dict(run["releases"]), dict(run["faults"])
+            )
+            for run in document
+        ]
     except FileNotFoundError:
         return []
-    except OSError as error:
-        raise sqlite3.OperationalError(str(error)) from error
-    with tempfile.NamedTemporaryFile() as copy:
-        copy.write(data)
-        copy.flush()
-        with closing(sqlite3.connect(f"file:{copy.name}?mode=ro&immutable=1", uri=True)) as base:
-            rows = base.execute(query, (number,)).fetchall()
-    return [
-        Run(time, State(state), json.loads(releases), json.loads(faults))
-        for time, state, releases, faults in rows
-    ]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{path} is no history of runs: {error!r}") from error

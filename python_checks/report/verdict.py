@@ -11,6 +11,7 @@ from typing import Any
 
 from python_checks.core import regular_file, whole_file
 from python_checks.core.result import SEVERITY, Result, State, worst
+from python_checks.report import history
 
 LARGEST = 4 * 2**20  # bytes of a verdict
 
@@ -48,19 +49,14 @@ def remember(path: Path, results: Sequence[Result], releases: dict[str, str]) ->
 
 def keep(options: Namespace, results: list[Result]) -> list[Result]:
     """Keep the results where --remember and --history say; what cannot be kept is one more result, never a lost verdict."""
-    # Loaded here: every check loads this module, and the canary runs often.
-    import sqlite3
-
-    from python_checks.report import history
-
     releases = activated(options.releases) if options.releases else {}
     try:
         if options.history:
             history.record(options.history, results, releases, time.time())
         if options.remember:
             remember(options.remember, results, releases)
-    except (OSError, sqlite3.Error) as error:
-        remedy = "make room on its disk; a history that is no SQLite file is begun anew once it is removed"
+    except (OSError, ValueError) as error:
+        remedy = "make room on its disk; a history that cannot be read is begun anew once it is removed"
         return [*results, Result("keep", State.UNKNOWN, f"the verdict is not kept: {error}", remedy)]
     return results
 

@@ -3,20 +3,28 @@
 import json
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from python_checks.api.http import fetch
-from python_checks.checks import gpu
 from python_checks.core import regular_file
+from python_checks.core.options import ServiceParser
 from python_checks.core.result import CheckError
-from python_checks.doctor import look
-from python_checks.gpu import fit, health, inventory
-from python_checks.gpu.memory import Budget
+from python_checks.gpu import arguments, fit, hardware, inventory
+from python_checks.gpu.arithmetic import Budget
 from python_checks.host import processes
-from python_checks.service import engines, out_of_memory
+from python_checks.log.known import over_memory
+from python_checks.service import engines
 from python_checks.service.facts import Service
 
 TIMEOUT = 5.0  # seconds
+GPU_OPTIONS = (
+    "tensor-parallel-size",
+    "gpu-memory-utilization",
+    "max-model-len",
+    "max-num-batched-tokens",
+    "max-num-seqs",
+)
 
 
 def command(vllm: Service) -> list[str]:
@@ -48,17 +56,28 @@ def model_type(vllm: Service) -> str:
         return ""
 
 
+def gpu_arguments(vllm: Service) -> Sequence[str]:
+    """Return the options of vLLM's command that the gpu check knows too."""
+    words = ["--model-directory", vllm.model] if vllm.model else []
+    for name in GPU_OPTIONS:
+        if value := vllm.option(f"--{name}"):
+            words += [f"--{name}", value]
+    if "--disable-custom-all-reduce" in vllm.command:
+        words.append("--disable-custom-all-reduce")
+    return [*words, "--pid", str(vllm.pid)] if vllm.pid else words
+
+
 def budget(vllm: Service, *causes: str) -> Budget | None:
     """Return the memory of the smallest GPU as the gpu check reckons it, where vLLM ended over memory; else None."""
-    over = any(map(out_of_memory.is_it, causes))
+    over = any(map(over_memory, causes))
     if not over or not vllm.model or not shutil.which("nvidia-smi"):
         return None
-    parser = look.Options(prog="gpu")
-    gpu.add_arguments(parser)
+    parser = ServiceParser(prog="gpu")
+    arguments.add_arguments(parser)
     try:
-        options = parser.parse_args(look.gpu_arguments(vllm))
+        options = parser.parse_args(gpu_arguments(vllm))
         found, _ = inventory.look(options.timeout)
     except CheckError:  # the gpu check says it
         return None
-    gpus, _ = health.choose(found.gpus, options.devices, options.tensor_parallel_size)
+    gpus, _ = hardware.choose(found.gpus, options.devices, options.tensor_parallel_size)
     return fit.judge(options, gpus, None)[0] if gpus else None

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from python_checks.core.result import shorten
+from python_checks.host.ports import WILDCARDS
 
-WILDCARDS = ("0.0.0.0", "::", "")
 WELL = ("", "success", "exit code 0", "exit status 0", "killed by SIGTERM", "terminated by SIGTERM")
 
 

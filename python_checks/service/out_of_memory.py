@@ -4,7 +4,8 @@ import math
 import re
 from dataclasses import replace
 
-from python_checks.gpu.memory import GIB, Budget
+from python_checks.core.words import GIB
+from python_checks.gpu.arithmetic import Budget
 from python_checks.service.facts import Service
 
 SHARE, LENGTH = 0.90, 131072  # vLLM's and the guide's, where the command says nothing
@@ -29,13 +30,6 @@ WEIGHTS = (
     "the weights do not fit beside what else is on the GPU: more GPUs (--tensor-parallel-size) or a smaller model; "
     "--gpu-memory-utilization {} leaves room only where they nearly fit"
 )
-MEMORY = (
-    r"CUDA out of memory|HIP out of memory|OutOfMemoryError|[Cc][Uu][Dd][Aa] (?:driver |runtime )?(?:error|failure)[^;]{0,12}out of memory"
-    r"|CUDA_ERROR_OUT_OF_MEMORY|cudaErrorMemoryAllocation|No available memory for the cache blocks|Cannot auto-fit max_model_len"
-    r"|less than desired (?:GPU|CPU) memory|larger than the available KV cache memory|Error in memory profiling"
-    r"|exceed the desired GPU memory"
-    r"|on kv cache allocation is less than|less than the engine's budget"
-)
 _FREE = re.compile(r"\(([\d.]+)/([\d.]+) GiB\) on startup is less than desired")
 _ROOM = re.compile(r"([\d.]+) GiB KV cache is needed.*?available KV cache memory \(([\d.]+) GiB")
 _FITS = re.compile(r"estimated maximum model length is (\d+)")
@@ -49,11 +43,6 @@ _HOST = re.compile(r"\(([\d.]+)/([\d.]+) GiB\) on startup is less than desired C
 _LOADING = re.compile(
     r"^in (?:create_weights|load_weights|load_model|process_weights_after_loading)$", re.MULTILINE
 )
-
-
-def is_it(cause: str) -> bool:
-    """Tell whether a process ended over memory of a GPU."""
-    return bool(re.search(MEMORY, cause))
 
 
 def evidence(budget: Budget | None) -> str:

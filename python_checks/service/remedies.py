@@ -1,7 +1,6 @@
 """What to do about a cause: the one place that `wait`, `doctor`, `status` and `config` ask."""
 
-from python_checks.core.result import one_line
-from python_checks.gpu.memory import Budget
+from python_checks.gpu.arithmetic import Budget
 from python_checks.log import known
 from python_checks.service import out_of_memory
 from python_checks.service.facts import Service
@@ -22,9 +21,9 @@ def remedy(text: str, service: Service | None = None, budget: Budget | None = No
 
 def found(text: str, service: Service | None = None, budget: Budget | None = None) -> str:
     """Return what to do about a cause, and an empty string where nothing is known of it."""
-    lines = list(dict.fromkeys([*map(one_line, text.split("\n")), one_line(text)]))
+    lines = known.lines(text)
     for line in lines:
-        if out_of_memory.is_it(line):
+        if known.over_memory(line):
             return out_of_memory.remedy(text, service or Service("vllm"), budget)
         if advice := known.strong(line):
             return advice

@@ -1,12 +1,12 @@
 """Watch the start of a server: its process, its log, its deadline; say on standard error where it is."""
 
-import sys
 import time
 from pathlib import Path
 
 from python_checks.api.http import Pending
 from python_checks.core import notify
 from python_checks.core.result import CheckError, Fault
+from python_checks.core.throttle import Throttle
 from python_checks.host import processes
 from python_checks.log import causes, phases
 from python_checks.log.causes import Cause
@@ -15,7 +15,6 @@ from python_checks.service import engine_facts, remedies
 from python_checks.service.facts import Service
 
 PAUSE = 0.5  # seconds between two looks
-REPEAT = 5.0  # seconds after which an unchanged phase is printed again
 
 
 class Watch:
@@ -37,7 +36,7 @@ class Watch:
         self.log = LogTail(path, pid, processes.started_at(pid) if pid else None) if path else None
         self.phase, self.warming = phase, False
         self.answer = "no answer yet"
-        self._said, self._said_at = "", 0.0
+        self._throttle = Throttle()
         if self.log and self.log.found:
             self._read(list(self.log.lines))
 
@@ -69,9 +68,7 @@ class Watch:
         """
         gone = self._gone()  # asked before the log is read, so that the last lines of a dead one are in
         self._read(self.log.poll() if self.log else [])
-        if self.phase != self._said or time.monotonic() - self._said_at >= REPEAT:
-            self._said, self._said_at = self.phase, time.monotonic()
-            print(f"{self.phase} ({self.elapsed:.0f} s)", file=sys.stderr, flush=True)
+        if self._throttle.say(self.phase, f" ({self.elapsed:.0f} s)"):
             notify.status(self.phase)
         if gone:
             raise CheckError(self._obituary())

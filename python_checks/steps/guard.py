@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from python_checks.checks import gpu, model_files, port
 from python_checks.core import notify
 from python_checks.core import options as opt
 from python_checks.core.result import CheckError, Fault, Result, State, conclude
-from python_checks.gpu import health, holders, inventory
-from python_checks.host import cgroups, processes, users
+from python_checks.gpu import arguments, hardware, holders, inventory
+from python_checks.host import cgroups, ports, processes, users
+from python_checks.model import files as model_files
 from python_checks.service import engines
 
 NEEDS: tuple[str, ...] = ()
@@ -30,9 +30,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--model-directory", type=Path, metavar="DIR", help="the model; without it none is looked at")
     add("--user", metavar="NAME", help="user who must be able to read the model (whoever runs this)")
     add("--devices", metavar="LIST", help="value of CUDA_VISIBLE_DEVICES (all GPUs); empty: none is used")
-    add("--tensor-parallel-size", type=gpu.count, metavar="N", help="how many of these are used (all)")
+    add("--tensor-parallel-size", type=arguments.count, metavar="N", help="how many of these are used (all)")
     add(
-        "--gpu-memory-utilization", type=gpu.share, default=0.90, metavar="X", help="as of vLLM (%(default)s)"
+        "--gpu-memory-utilization",
+        type=arguments.share,
+        default=0.90,
+        metavar="X",
+        help="as of vLLM (%(default)s)",
     )
     add("--unit", metavar="NAME", help="our own unit, e.g. vllm.service: before a restart it may still run")
     add("--pid", type=opt.pid, help="main process of our own server: likewise")
@@ -104,10 +108,10 @@ def look_around(options: argparse.Namespace) -> list[Fault]:
 
 def look_at_port(options: argparse.Namespace, own: Own) -> list[Fault]:
     """Fault a port that another program holds."""
-    if port.free(options.host, options.port):
+    if ports.free(options.host, options.port):
         return []
-    held = port.holders(options.host, options.port)
-    fault = port.stranger(f"{options.host}:{options.port}", held, own)
+    held = ports.holders(options.host, options.port)
+    fault = ports.stranger(f"{options.host}:{options.port}", held, own)
     return [fault] if fault else []
 
 
@@ -115,6 +119,6 @@ def look_at_gpus(options: argparse.Namespace, own: Own) -> list[Fault]:
     """Fault memory that others hold on the GPUs that will be used; a host without NVIDIA's driver has none."""
     if options.devices == "" or not shutil.which("nvidia-smi"):
         return []
-    found, complaints = inventory.look(gpu.TIMEOUT)
-    gpus, faults = health.choose(found.gpus, options.devices, options.tensor_parallel_size)
+    found, complaints = inventory.look(arguments.TIMEOUT)
+    gpus, faults = hardware.choose(found.gpus, options.devices, options.tensor_parallel_size)
     return complaints + faults + holders.judge(gpus, own, options.gpu_memory_utilization)

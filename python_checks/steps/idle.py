@@ -1,20 +1,19 @@
 """Wait until vLLM has no request, running or waiting, or until a deadline; what still runs then is a warning."""
 
 import argparse
-import sys
 import time
 
 from python_checks.api import metrics
 from python_checks.api.http import fetch
 from python_checks.core import options as opt
 from python_checks.core.result import CheckError, Fault, Result, State, conclude
+from python_checks.core.throttle import Throttle
 from python_checks.service import facts
 
 NEEDS: tuple[str, ...] = ("requests",)
 
 REQUEST = 5.0  # seconds for one look
 PAUSE = 1.0  # seconds between two looks
-REPEAT = 5.0  # seconds after which an unchanged queue is shown again
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> Result:
     """Ask for the queue until it is empty, with progress on standard error."""
     vllm = options.facts["vllm"]
-    start, said, said_at = time.monotonic(), "", 0.0
+    start, throttle = time.monotonic(), Throttle()
     while True:
         passed = time.monotonic() - start
         try:
@@ -43,7 +42,5 @@ def run(options: argparse.Namespace) -> Result:
         if passed >= options.deadline:
             remedy = "SIGTERM gives it its last seconds (vllm_shutdown_timeout); for more: -e drain_seconds=…"
             return conclude("idle", [Fault(f"{words} after {passed:.0f} s", remedy, State.WARNING)], "")
-        if words != said or passed - said_at >= REPEAT:
-            said, said_at = words, passed
-            print(f"{words}, {options.deadline - passed:.0f} s left", file=sys.stderr, flush=True)
+        throttle.say(words, f", {options.deadline - passed:.0f} s left")
         time.sleep(min(PAUSE, max(0.0, options.deadline - passed)))

@@ -6,18 +6,18 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from python_checks.api.http import Pending, refusal
-from python_checks.api.openai import PATH, begun, choice
-from python_checks.checks import port
+from python_checks.api.openai import PATH, begun, choice, hello
 from python_checks.core import notify
 from python_checks.core import options as opt
 from python_checks.core.result import CheckError, Fault, Result, conclude, shorten
-from python_checks.host import processes
+from python_checks.host import ports, processes
 from python_checks.log import phases
 from python_checks.service.start import PAUSE, Watch
 
 NEEDS: tuple[str, ...] = ("requests",)
 
 REQUEST = 10.0  # seconds for one look at the health path
+TOKENS = 16  # of that chat
 WARM_UP = 120.0  # seconds for the first chat; on a CPU it compiles for 16 s
 
 
@@ -88,9 +88,7 @@ def warm_up(watch: Watch, url: str, model: str) -> None:
         CheckError: the chat failed, or the process ended over it.
     """
     watch.phase, watch.warming = phases.WARM_UP, True
-    message = {"role": "user", "content": "Hello"}
-    body = {"model": model, "messages": [message], "temperature": 0, "max_tokens": 16}
-    pending = Pending("POST", url + PATH, body, min(WARM_UP, watch.left))
+    pending = Pending("POST", url + PATH, hello(model, TOKENS), min(WARM_UP, watch.left))
     watch.during(pending)
     try:
         first = choice(pending.result())
@@ -116,7 +114,7 @@ def refuse_stranger(url: str, pid: int | None) -> None:
     if pid is None or place.hostname not in ("127.0.0.1", "localhost", "::1"):
         return
     number = place.port or (443 if place.scheme == "https" else 80)
-    held = port.holders("127.0.0.1" if place.hostname == "localhost" else place.hostname, number)
+    held = ports.holders("127.0.0.1" if place.hostname == "localhost" else place.hostname, number)
     if held.listens and held.pids and not any(processes.belongs(holder, pid) for holder in held.pids):
         who = shorten(", ".join(map(processes.describe, held.pids)), 200)
         raise CheckError(Fault(f"another server answers at {url}: {who}", "stop it, or change the port"))

@@ -101,7 +101,7 @@ def test_a_full_disk_leaves_no_part_of_a_file(tmp_path: Path) -> None:
     )  # the same error for Python, an OSError in the middle of a file
     try:
         with pytest.raises(OSError, match="too large"):
-            load("modules/write_files").write(tmp_path / "file", "more than ten", 0o644)
+            load("module_utils/whole_file").write(tmp_path / "file", "more than ten", 0o644)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert not [*tmp_path.iterdir()]
@@ -140,3 +140,4 @@ def test_what_is_verified_lands_whole_or_not_at_all(tmp_path: Path) -> None:
         units, complains
     )
     assert write.faults(units, ["sh", "-c", "echo broken >&2; exit 1", "verify"]) == "broken\n"
+    assert write.faults(units, ["false"]) == "false ended with 1"

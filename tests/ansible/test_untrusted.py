@@ -51,17 +51,19 @@ def test_a_checkout_with_fifos_links_and_endless_files_is_looked_at(tmp_path: Pa
 @pytest.mark.parametrize(
     "words",
     [
-        b'{"faults": [], "commit": "../../../etc", "id": "0123456789ab", "home": ""}',
-        b'{"faults": [], "commit": "", "id": "../../x", "home": ""}',
-        b'{"faults": [], "commit": "", "id": "0123456789ab"}',
-        b'{"faults": 1}',
+        b'{"found": {"faults": [], "commit": "../../../etc", "id": "0123456789ab", "home": ""}}',
+        b'{"found": {"faults": [], "commit": "", "id": "../../x", "home": ""}}',
+        b'{"found": {"faults": [], "commit": "", "id": "0123456789ab"}}',
+        b'{"found": {"faults": 1}}',
+        b'{"found": [1]}',
+        b'"error"',
         b"[1]",
         b"no json",
         b"",
     ],
 )
 def test_what_a_users_process_says_is_no_path_of_root(words: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inspect_checkout, "listen", lambda reading: words)
+    monkeypatch.setattr(inspect_checkout.another_user, "listen", lambda *_: words)
     found = inspect_checkout.as_user("nobody", Path("/"), "a:b")
     assert "could not be looked at by nobody" in found["faults"][0]
 
@@ -78,8 +80,8 @@ def test_a_users_process_that_stops_is_not_waited_for(
 
 @ROOT
 def test_a_home_is_that_of_the_users_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    said = b'{"faults": [], "commit": "", "id": "0123456789ab", "home": "/etc"}'
-    monkeypatch.setattr(inspect_checkout, "listen", lambda reading: said)
+    said = b'{"found": {"faults": [], "commit": "", "id": "0123456789ab", "home": "/etc"}}'
+    monkeypatch.setattr(inspect_checkout.another_user, "listen", lambda *_: said)
     assert inspect_checkout.as_user("nobody", tmp_path, "a:b")["home"] == "/nonexistent"
 
 

@@ -10,7 +10,8 @@ from python_checks.core.finding import Finding
 from python_checks.core.result import Result, State
 from python_checks.doctor import diagnosis
 from python_checks.doctor.signs import Signs
-from python_checks.service import facts, marks, surroundings
+from python_checks.host.disks import Disk
+from python_checks.service import facts, marks
 from python_checks.service.last_words import LastWords
 
 FACTS = Path(__file__).parent / "facts"
@@ -23,7 +24,7 @@ def signs(name: str = "supervisor_running", **changes: Any) -> Signs:
         "services": known,
         "refused": {each: "" if service.pid else "it does not run" for each, service in known.items()},
         "logs": dict.fromkeys(known, LastWords()),
-        "disks": [surroundings.Disk(("/opt/vllm",), 2**36, 2**37)],
+        "disks": [Disk(("/opt/vllm",), 2**36, 2**37)],
         "results": [Result("health", State.OK, "/health says 200")],
         "lacks": [],
         "strangers": [],

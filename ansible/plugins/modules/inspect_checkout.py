@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import pwd
 import re
-import select
-import signal
 import stat
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ansible.module_utils import another_user
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.plain_text import plain
 
@@ -45,7 +42,6 @@ SPEC = {
 Command = list[str | Path]
 LARGE = 16 * 2**20  # bytes of a module or of settings that are read
 SECONDS = 240  # for a look, its three commands of a minute at most among it
-SAID = 2**20  # bytes
 
 
 def command(argv: Command, directory: Path) -> subprocess.CompletedProcess[str]:
@@ -128,13 +124,12 @@ def look(directory: Path, app: str, user: str) -> dict[str, Any]:
     return {"faults": [], "commit": commit, "id": digest.hexdigest()[:12], "home": found_home}
 
 
-def judge(said: bytes, account: pwd.struct_passwd) -> dict[str, Any]:
+def judge(found: Any, account: pwd.struct_passwd) -> dict[str, Any]:
     """Return what a process of the user's told, where that is what `look` returns: it is the user's to say, and root's to use.
 
     Raises:
         ValueError: it is something else.
     """
-    found = json.loads(said)
     faults = [str(fault) for fault in found["faults"]]
     if faults:
         return {"faults": faults}
@@ -158,39 +153,10 @@ def as_user(user: str, directory: Path, app: str) -> dict[str, Any]:
         account = pwd.getpwuid(os.geteuid())
     if os.geteuid() != 0 or account.pw_uid == 0:
         return look(directory, app, pwd.getpwuid(os.geteuid()).pw_name)
-    reading, writing = os.pipe()
-    if (child := os.fork()) == 0:
-        try:
-            os.setsid()
-            os.initgroups(user, account.pw_gid)
-            os.setgid(account.pw_gid)
-            os.setuid(account.pw_uid)
-            found = look(directory, app, user)
-        except Exception as error:  # the parent tells it
-            found = {"faults": [f"{directory} could not be looked at by {user}: {error}"]}
-        os.write(writing, json.dumps(found).encode())
-        os._exit(0)
-    os.close(writing)
-    said = listen(reading)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child, signal.SIGKILL)  # that user may have stopped it
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
     try:
-        return judge(said, account)
+        return judge(another_user.ask(account, lambda: look(directory, app, user), SECONDS), account)
     except (ValueError, KeyError, TypeError) as error:
-        return {"faults": [f"{directory} could not be looked at by {user} within {SECONDS} s ({error})."]}
-
-
-def listen(reading: int) -> bytes:
-    """Return what a process says until it ends, within bounds of time and size."""
-    said, deadline = b"", time.monotonic() + SECONDS
-    with os.fdopen(reading, "rb", buffering=0) as file:
-        while len(said) < SAID and (left := deadline - time.monotonic()) > 0:
-            if not select.select([file], [], [], left)[0] or not (more := file.read(2**16)):
-                break
-            said += more
-    return said
+        return {"faults": [f"{directory} could not be looked at by {user}: {error}."]}
 
 
 def main() -> None:

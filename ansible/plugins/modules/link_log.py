@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import os
 import pwd
-import select
-import signal
 import time
 from pathlib import Path
 from typing import Any
 
+from ansible.module_utils import another_user
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.plain_text import plain
 from ansible.module_utils.trust import others
@@ -75,33 +74,18 @@ def as_user(uid: int, path: Path, log: Path, state: str) -> str:
     Raises:
         ValueError: that user may not.
     """
-    reading, writing = os.pipe()
-    if (child := os.fork()) == 0:
-        try:
-            if uid:
-                account = pwd.getpwuid(uid)
-                os.initgroups(account.pw_name, account.pw_gid)
-                os.setgid(account.pw_gid)
-                os.setuid(uid)
-            if state == "present":
-                said = "+" + link(path, log)
-            else:
-                os.unlink(path)
-                said = "+"
-        except (OSError, KeyError) as error:
-            said = f"-{REMEDY}no link can be made at {path} with the rights of user {uid}: {error}"
-        os.write(writing, said.encode(errors="replace"))
-        os._exit(0)
-    os.close(writing)
-    # That user may stop the process, and is not waited for.
-    ready, _, _ = select.select([reading], [], [], SECONDS)
-    said = os.read(reading, 4096).decode(errors="replace") if ready else f"-no answer within {SECONDS} s"
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    os.close(reading)
-    if not said.startswith("+"):
-        raise ValueError(said[1:])
-    return said[1:]
+
+    def work() -> str:
+        if state == "present":
+            return link(path, log)
+        os.unlink(path)
+        return ""
+
+    try:
+        return str(another_user.ask(pwd.getpwuid(uid) if uid else None, work, SECONDS))
+    except (ValueError, KeyError) as error:
+        words = f"{REMEDY}no link can be made at {path} with the rights of user {uid}: {error}"
+        raise ValueError(words) from error
 
 
 def act(given: dict[str, Any], dry: bool) -> dict[str, Any]:

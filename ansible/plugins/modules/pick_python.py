@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from ansible.module_utils import whole_file
 from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = """
@@ -97,11 +98,7 @@ def main() -> None:
             module.exit_json(changed=False, **kept)
     choice = choose(module.params["uv"], module.params["pythons"], module.params["requirement"])
     if not module.check_mode:
-        unfinished = remember.with_suffix(".new")
-        unfinished.unlink(missing_ok=True)
-        with unfinished.open("x", encoding="utf-8") as file:
-            file.write(json.dumps(choice))
-        unfinished.replace(remember)
+        whole_file.write(remember, json.dumps(choice))
     module.exit_json(changed=True, **choice)
 
 

@@ -7,11 +7,11 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
+from ansible.module_utils import file_verdict, whole_file
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.secret_sets import Sets
 
@@ -141,21 +141,16 @@ class Releases:
         unfinished = self.root / f".{release}"
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True, mode=0o755)
-        write(unfinished / self.file, content, self.mode)
-        if verify:
-            argv = [*verify, str(unfinished / self.file)]
-            reply = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
-            # Of units that this one names, others may have faults too. A misspelt key is only said, with exit code 0.
-            lines = [line for line in reply.stderr.splitlines() if self.file in line]
-            if lines or reply.returncode:
-                shutil.rmtree(unfinished)
-                raise ValueError("\n".join(lines) or reply.stderr)
+        whole_file.write(unfinished / self.file, content, self.mode)
+        if verify and (why := file_verdict.faults(verify, [unfinished / self.file])):
+            shutil.rmtree(unfinished)
+            raise ValueError(why)
         unfinished.rename(self.root / release)
 
     def try_out(self, release: str) -> None:
         """Note that a release is on trial from now on, and what served before."""
         trial = {"release": release, "before": self.served(), "since": time.time()}
-        write(self.root / TRIAL, json.dumps(trial), 0o644)  # who watches it reads it
+        whole_file.write(self.root / TRIAL, json.dumps(trial), 0o644)  # who watches it reads it
 
     def prove(self, release: str) -> None:
         """Note that a release is proven, now; the clock may have been set back since the last one was."""
@@ -174,7 +169,7 @@ class Releases:
 
     def activate(self, release: str, install: Path) -> None:
         """Install the file of a release and switch ``current`` to it."""
-        write(install, self.text(release), self.mode)
+        whole_file.write(install, self.text(release), self.mode)
         unfinished = self.root / ".current"
         unfinished.unlink(missing_ok=True)
         unfinished.symlink_to(release)
@@ -199,17 +194,6 @@ class Releases:
             for path in Path(pattern).parent.glob(Path(pattern).name)
             if path.is_dir() and not any(str(path) in text for text in texts)
         ]
-
-
-def write(path: Path, content: str, mode: int) -> None:
-    """Replace a file at once."""
-    path.parent.mkdir(parents=True, exist_ok=True)  # of supervisord's programs
-    unfinished = path.with_name(f".{path.name}.new")
-    unfinished.unlink(missing_ok=True)
-    with unfinished.open("x", encoding="utf-8") as file:
-        file.write(content)
-    unfinished.chmod(mode)
-    unfinished.replace(path)
 
 
 def act(releases: Releases, given: dict[str, Any], release: str, dry: bool) -> dict[str, Any]:

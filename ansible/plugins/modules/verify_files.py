@@ -11,6 +11,7 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
+from ansible.module_utils import whole_file
 from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = """
@@ -121,12 +122,7 @@ def main() -> None:
         for path in others:
             path.unlink()
         if json.dumps(known) != text:
-            remember.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
-            unfinished = remember.with_suffix(".new")
-            unfinished.unlink(missing_ok=True)
-            with unfinished.open("x", encoding="utf-8") as file:
-                file.write(json.dumps(known))
-            unfinished.replace(remember)
+            whole_file.write(remember, json.dumps(known))
     if wrong and given["remedy"]:
         lines = [f"{directory / name} {why}." for name, why in sorted(wrong.items())]
         more = [f"… and {len(lines) - SHOWN} more files."] if len(lines) > SHOWN else []

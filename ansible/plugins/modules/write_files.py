@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import stat
-import subprocess
 import tempfile
 from pathlib import Path
 
+from ansible.module_utils import file_verdict, whole_file
 from ansible.module_utils.basic import AnsibleModule
 
 DOCUMENTATION = """
@@ -53,31 +52,13 @@ def current(path: Path, mode: int) -> str | None:
     return None
 
 
-def write(path: Path, content: str, mode: int) -> None:
-    """Replace a file at once: a reader sees the old or the new one, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=mode | (mode & 0o444) >> 2)
-    handle, unfinished = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(content)
-        os.chmod(unfinished, mode)
-        os.replace(unfinished, path)  # module.atomic_move would give a new file the mode of the umask
-    except OSError:  # the disk is full
-        os.unlink(unfinished)
-        raise
-
-
 def faults(files: list[dict[str, str]], verify: list[str]) -> str:
     """Return what a command says of the files, empty when it has nothing to say of them."""
     with tempfile.TemporaryDirectory() as directory:
         paths = [Path(directory) / Path(file["path"]).name for file in files]
         for path, file in zip(paths, files, strict=True):
             path.write_text(file["content"], encoding="utf-8")
-        command = [*verify, *map(str, paths)]
-        reply = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    # Of units that these name, others may have faults too. A misspelt key is only said, with exit code 0.
-    lines = [line for line in reply.stderr.splitlines() if any(path.name in line for path in paths)]
-    return "\n".join(lines) or (reply.stderr if reply.returncode else "")
+        return file_verdict.faults(verify, paths)
 
 
 def main() -> None:
@@ -107,7 +88,7 @@ def main() -> None:
                 }
             )
             if not module.check_mode:
-                write(path, wanted["content"], mode)
+                whole_file.write(path, wanted["content"], mode)
     module.exit_json(changed=bool(written), written=written, diff=diff)
 
 

@@ -19,13 +19,13 @@ from python_checks.api import metrics
 from python_checks.api.http import Reply, reply
 from python_checks.api.joined import accept
 from python_checks.api.openai import choice
-from python_checks.api.stream import MOST, Event, Lines, Streamed, event
+from python_checks.api.stream import MOST, Lines, ServerEvent, Streamed, event
 from python_checks.api.tool_calls import judge_call
 from python_checks.api.weather import TOOL
 from python_checks.checks import chat, completion, health, latency, models
 from python_checks.conformance import judges as matrix
 from python_checks.conformance import responses
-from python_checks.conformance.usage import judge_usage
+from python_checks.conformance.turns import judge_usage
 from python_checks.core.result import CheckError
 from tests.python_checks.streaming import compose, sse
 from tests.python_checks.support import DEADLINE, ROOT, Replies
@@ -288,7 +288,7 @@ def test_no_stream_is_unforeseen(replies: Replies, seed: int) -> None:
     for name in ["completion", "tool_call", "second_turn"] * 12:
         datas = changed(compose(replies[name]["choices"][0], 20), chance)
         datas = datas if isinstance(datas, list) else [datas]
-        events: list[Event] = [
+        events: list[ServerEvent] = [
             event(float(at), "", data if isinstance(data, str) else json.dumps(data))
             for at, data in enumerate(datas)
         ]

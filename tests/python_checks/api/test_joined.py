@@ -11,7 +11,7 @@ import pytest
 
 from python_checks.api.http import Reply
 from python_checks.api.joined import Joined, accept, join, says
-from python_checks.api.stream import Event, Streamed, event
+from python_checks.api.stream import ServerEvent, Streamed, event
 from python_checks.core.result import CheckError, Fault
 from tests.python_checks.streaming import chunk, compose, sse, usage
 from tests.python_checks.support import Replies
@@ -19,7 +19,7 @@ from tests.python_checks.support import Replies
 Datas = list[Any]
 
 
-def events(datas: Datas) -> list[Event]:
+def events(datas: Datas) -> list[ServerEvent]:
     """Make events of their data, a second apart."""
     return [event(float(at), "", sse(data).decode()[6:-2]) for at, data in enumerate(datas)]
 
@@ -166,7 +166,7 @@ def test_an_error_in_the_middle_is_quoted_and_explains_what_is_missing(
 
 def test_a_stream_that_broke_off_has_one_fault(replies: Replies) -> None:
     fault = Fault("the stream did not end: 5 events, then nothing", "see the log")
-    joined = join([*events(stream(replies)[:5]), Event(9.0, "", "", {}, fault)])
+    joined = join([*events(stream(replies)[:5]), ServerEvent(9.0, "", "", {}, fault)])
     assert joined.faults == [fault]
 
 

@@ -9,7 +9,7 @@ from python_checks.api.metrics import Counters
 from python_checks.canary.liveness import Chat, Facts, Look, describe
 from python_checks.canary.manager import Unit
 from python_checks.canary.memory import Memory
-from python_checks.canary.rules import CEILING, GROWTH, RULES, SLACK, UNKNOWN, Verdict, judge, patience
+from python_checks.canary.rules import CEILING, GROWTH, RULES, SLACK, UNKNOWN, Ruling, judge, patience
 from python_checks.core.result import CheckError, State
 from python_checks.service.marks import Deploy, Traces
 
@@ -33,7 +33,7 @@ LOCK, LOST, UNPROVEN = (
 )
 
 
-def verdict(facts: Facts, memory: Memory = KNOWN, now: float = 1e6) -> Verdict:
+def verdict(facts: Facts, memory: Memory = KNOWN, now: float = 1e6) -> Ruling:
     return judge(facts, memory, now, START)
 
 
@@ -160,7 +160,7 @@ def test_only_the_third_strike_in_a_row_heals() -> None:
             memory = found.memory
 
 
-def hours(count: int, clock: list[float]) -> tuple[list[float], list[Verdict]]:
+def hours(count: int, clock: list[float]) -> tuple[list[float], list[Ruling]]:
     """Let a server hang at every run of `clock`; return when it was restarted, each time into a new process."""
     memory, heals, found = KNOWN, [], []
     for now in clock[:count]:

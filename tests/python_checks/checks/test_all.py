@@ -51,7 +51,7 @@ def test_a_verdict_that_cannot_be_kept_is_shown_and_is_not_ok(
     probe: Probe, healthy: Healthy, tmp_path: Path
 ) -> None:
     _, options = healthy
-    (tmp_path / "history").write_text("no database " * 100)
+    (tmp_path / "history").write_text("no history " * 100)
     for option in (
         ["--remember", str(tmp_path / "missing/verdict.json")],
         ["--remember", str(tmp_path / "verdict.json"), "--history", str(tmp_path / "history")],
@@ -65,7 +65,7 @@ def test_a_verdict_that_cannot_be_kept_is_shown_and_is_not_ok(
 def test_a_history_alone_is_kept(probe: Probe, healthy: Healthy, tmp_path: Path) -> None:
     _, options = healthy
     assert probe(*options, "--history", str(tmp_path / "history")).returncode == 0
-    assert [run.faults for run in history.recent(tmp_path / "history", 5)] == [{}]
+    assert [run.faults for run in history.recent(tmp_path / "history")] == [{}]
 
 
 def test_a_verdict_that_was_not_finished_does_not_stay(tmp_path: Path) -> None:

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from python_checks.api.http import Reply
-from python_checks.checks import doctor, models
+from python_checks.checks import doctor, gpu, models
 from python_checks.core.result import Fault, Line, Result, State
 from python_checks.doctor import diagnosis, look, of_service
-from python_checks.service import last_words, surroundings
+from python_checks.host.disks import Disk
+from python_checks.service import engine_facts, last_words
 from python_checks.service.facts import Service
 from python_checks.service.last_words import LastWords
 from tests.python_checks.doctor_support import deployed, one, signs
@@ -90,7 +91,7 @@ def test_the_address_that_it_has_and_the_one_that_it_asks_for(bound: list[str], 
 
 
 def test_the_host() -> None:
-    full = surroundings.Disk(("/opt/vllm",), 2**29, 2**37)
+    full = Disk(("/opt/vllm",), 2**29, 2**37)
     assert one(signs(disks=[full])).symptom == "disk nearly full: 0.5 of 128.0 GiB free (/opt/vllm)"
     assert one(signs(lacks=["g++"])).state is State.CRITICAL
     stranger = Fault("another vLLM runs on this host: pid 1", "end it (kill 1)")
@@ -207,7 +208,7 @@ def test_a_host_on_which_a_start_failed_over_memory_and_could_not_call_tools(
 
 def test_options_that_a_check_refuses_are_a_fault_of_the_service() -> None:
     vllm = Service("vllm", command=["python", "-m", "x", "--model", "/m", "--gpu-memory-utilization", "1.5"])
-    result = look.ask("gpu", look.gpu, *look.gpu_arguments(vllm))
+    result = doctor.ask("gpu", gpu, *engine_facts.gpu_arguments(vllm))
     assert result.state is State.CRITICAL and "not above 0 and up to 1: '1.5'" in result.reason
 
 

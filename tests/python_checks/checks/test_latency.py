@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from python_checks.api.stream import Event, Streamed, event
+from python_checks.api.stream import ServerEvent, Streamed, event
 from python_checks.checks.latency import Limits, judge
 from python_checks.core.result import CheckError, Result, State
 from tests.python_checks.streaming import Speaker, chunk, compose, speaker, sse, usage
@@ -27,7 +27,7 @@ PATIENT = (
 )  # this host's speed decides no test
 
 
-def at(time: float, data: Any) -> Event:
+def at(time: float, data: Any) -> ServerEvent:
     """Make an event that came `time` seconds after the request."""
     return event(START + time, "", sse(data).decode()[6:-2])
 

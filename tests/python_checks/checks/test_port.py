@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from python_checks.checks.port import Holders, free, holders, judge, overlaps
+from python_checks.checks.port import judge
 from python_checks.core.result import CheckError, State
 from python_checks.host import processes
+from python_checks.host.ports import Holders, free, holders, overlaps
 from tests.python_checks.support import Probe
 
 CHILD = """

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +13,10 @@ from python_checks.api.metrics import Queue
 from python_checks.checks import status
 from python_checks.core.result import Line, Result, State
 from python_checks.core.words import ago, count, span
+from python_checks.host.disks import Disk
 from python_checks.report.verdict import Verdict
 from python_checks.service import facts as services
-from python_checks.service import marks, surroundings
+from python_checks.service import marks
 from python_checks.service.last_words import LastWords
 from tests.python_checks.doctor_support import deployed
 from tests.python_checks.support import Healthy, Probe, Server
@@ -38,7 +38,7 @@ def seen(name: str, *, answers: bool = True, age: float = 60.0, **changes: Any) 
         "gpus": [Line("GPUs", "no GPU")],
         "verdict": Verdict(now - 30, State.OK, {}, [Result("health", State.OK, "/health says 200")]),
         "watch": [],
-        "disks": [surroundings.Disk(("/opt/vllm",), 50 * GIB, 100 * GIB)],
+        "disks": [Disk(("/opt/vllm",), 50 * GIB, 100 * GIB)],
         "now": now,
     }
     return status.Seen(**(given | changes))
@@ -124,31 +124,6 @@ def test_a_verdict_that_is_not_of_what_runs(verdict: tuple[float, dict[str, str]
     last = Verdict(found.now + verdict[0], State.OK, verdict[1], results) if verdict else None
     line = screen(status.judge(seen("supervisor_running", verdict=last), "x"))["probes"]
     assert (line.words, line.state) == (words, State.WARNING)
-
-
-def test_gpus_as_nvidia_smi_prints_them() -> None:
-    lines = surroundings.gpu_lines(
-        "0, NVIDIA H100 80GB HBM3, 73123, 81559, 43\n1, NVIDIA A100, [N/A], [N/A], [N/A]\n"
-    )
-    assert lines == [
-        Line("GPU 0", "NVIDIA H100 80GB HBM3, 71.4 of 79.6 GiB used, 43 % busy"),
-        Line("GPU 1", "NVIDIA A100"),
-    ]
-
-
-def test_one_line_a_file_system(tmp_path: Path) -> None:
-    """A log below the directory of all is not named, another file system is, a path that is not there is none."""
-    (tmp_path / "logs").mkdir()
-    disks = surroundings.disks(
-        [tmp_path, tmp_path / "logs", tmp_path / "none", Path("/proc"), Path("relative")]
-    )
-    assert [disk.paths for disk in disks] == [(str(tmp_path),), ("/proc",)]
-    assert disks[0].total == shutil.disk_usage(tmp_path).total
-    assert [surroundings.Disk((), size, 2**40).state for size in (2**33, 2**31, 2**29)] == [
-        State.OK,
-        State.WARNING,
-        State.CRITICAL,
-    ]
 
 
 def test_the_screen_on_a_host(probe: Probe, server: Server, tmp_path: Path) -> None:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
-import sqlite3
 from pathlib import Path
 
 import pytest
 
 from python_checks.canary import memory, screen
-from python_checks.checks import model_files
 from python_checks.core import regular_file
 from python_checks.core.result import CheckError, Fault, Result, State
 from python_checks.log.tail import LogTail
-from python_checks.model import json_files, safetensors
+from python_checks.model import files, json_files, safetensors
 from python_checks.report import history, verdict
 from python_checks.service import last_words, marks
 
@@ -67,8 +65,8 @@ def test_links_only_where_they_may_be(tmp_path: Path) -> None:
 def test_what_watches_vllm_may_keep_anything(odd: Path) -> None:
     directory = odd.parent
     assert verdict.recall(odd) is None
-    with pytest.raises(sqlite3.Error):
-        history.recent(odd, 7)
+    with pytest.raises(OSError):
+        history.recent(odd)
     assert marks.maintenance(odd).startswith("in maintenance;") and marks.deploy(odd)[0]
     with pytest.raises(CheckError) as caught:
         memory.load(odd)
@@ -78,15 +76,15 @@ def test_what_watches_vllm_may_keep_anything(odd: Path) -> None:
 
 
 def test_a_verdict_is_no_way_to_a_file_of_root(tmp_path: Path) -> None:
-    """Who keeps it may make it a link to one; SQLite and JSON would quote it."""
+    """Who keeps it may make it a link to one; the screen would quote it."""
     verdict.remember(tmp_path / "real", [Result("canary", State.OK, "words")], {})
     (tmp_path / "link").symlink_to("real")
     assert verdict.recall(tmp_path / "real") and verdict.recall(tmp_path / "link") is None
     history.record(tmp_path / "runs", [Result("a", State.OK, "words")], {}, 1.0)
     (tmp_path / "other").symlink_to("runs")
-    assert len(history.recent(tmp_path / "runs", 7)) == 1
-    with pytest.raises(sqlite3.Error):
-        history.recent(tmp_path / "other", 7)
+    assert len(history.recent(tmp_path / "runs")) == 1
+    with pytest.raises(OSError):
+        history.recent(tmp_path / "other")
 
 
 def test_a_log_that_is_none(odd: Path) -> None:
@@ -98,7 +96,7 @@ def test_a_log_that_is_none(odd: Path) -> None:
 @pytest.mark.parametrize("whole", [True, False])
 def test_a_model_with_a_fifo_in_it(tmp_path: Path, name: str, whole: bool) -> None:
     os.mkfifo(tmp_path / name)
-    result = model_files.look(tmp_path, whole)
+    result = files.look(tmp_path, whole)
     assert result.state is State.CRITICAL and f"{name} is a socket, a pipe or a device" in result.reason
 
 
@@ -106,7 +104,7 @@ def test_an_index_leads_nowhere_else(tmp_path: Path) -> None:
     for outside in ("../secret", "/etc/shadow", "a/../../secret"):
         (tmp_path / "model.safetensors.index.json").write_text(f'{{"weight_map": {{"t": "{outside}"}}}}')
         faults: list[Fault] = []
-        assert model_files._index(tmp_path, "model.safetensors.index.json", faults) == {}
+        assert files._index(tmp_path, "model.safetensors.index.json", faults) == {}
         assert [fault.reason for fault in faults] == ["model.safetensors.index.json holds no weight_map"]
 
 

@@ -30,19 +30,18 @@ SCENARIOS = (
     "api/http",
     "checks/doctor",
     "checks/gpu",
-    "checks/model_files",
+    "model/files",
     "checks/port",
     "checks/replies",
     "checks/tool_call",
     "conformance/turns",
-    "doctor/clock",
     "doctor/firewall",
     "doctor/places",
     "doctor/slow_start",
     "doctor/stuck",
     "doctor/tool_flags",
     "gpu/documents",
-    "gpu/health",
+    "gpu/hardware",
     "gpu/holders",
     "gpu/kv_cache",
     "gpu/nvidia_smi",
@@ -74,7 +73,7 @@ STAYS = tuple(
         r"pid \d+\(사용자 [\w-]+\): .*?(?=; vLLM에|; pid|$)",  # commands of processes
         r"\b(?:sudo|systemctl|journalctl|tail|kill|ps|ss|curl|chmod|iostat|df|ls|du|nvidia-smi|vllm serve|lspci"
         r"|rsync|cp|git lfs|hf download"
-        r"|dmesg|bin/checks|ansible-playbook|ufw status|nft list ruleset|timedatectl|ulimit|namei|lscpu|free|getent"
+        r"|dmesg|bin/checks|ansible-playbook|ufw status|ulimit|namei|lscpu|free|getent"
         r"|quota|mount|findmnt|ausearch|smartctl|numactl|ip -br address)\b[\0\x20-\x3a\x3c-\x7e]*",  # commands, up to ";"
         r"\b(?:chat completion|tensor parallel|persistence mode|compute capability|latent attention|no such host|assistantcommentary)\b",
         r"\S*[-/_.=<|+@]\S*",  # flags, paths, identifiers, addresses, tokens of a model

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from python_checks.core.result import CheckError, Fault, State
-from python_checks.gpu import health as gpu_health
+from python_checks.gpu import hardware as gpu_hardware
 from python_checks.gpu import holders, inventory, nvidia_smi, xid
 from python_checks.gpu.fields import ACTIONS, RESET
 from python_checks.host import processes
@@ -217,7 +217,6 @@ def told(inside: str) -> list[Fault]:
         ("<ecc_errors><unrepairable_memory>Yes</unrepairable_memory></ecc_errors>", 2, "cannot be repaired", "replaced"),
         ("<ecc_errors><tpc_repair_pending>Yes</tpc_repair_pending></ecc_errors>", 1, "waits for a reset", "-i 0 -r"),
         ("<remapped_rows><remapped_row_failure>Yes</remapped_row_failure></remapped_rows>", 2, "remap a row", "replaced"),
-        ("<retired_pages><pending_blacklist>Yes</pending_blacklist></retired_pages>", 2, "to be retired", "-i 0 -r"),
         (
             "<gpu_reset_status><drain_and_reset_recommended>Yes</drain_and_reset_recommended></gpu_reset_status>",
             *(1, "a reset is recommended", "start nothing new there"),
@@ -351,13 +350,13 @@ def test_what_is_no_matter_in_the_kernels_log() -> None:
 )
 def test_a_driver_without_its_cuda_library(cuda: str, states: list[State]) -> None:
     found = inventory.parse(document("h100x2").replace("<cuda_version>13.0", f"<cuda_version>{cuda}"))
-    assert [fault.state for fault in gpu_health.driver(found, (13, 0))] == states
+    assert [fault.state for fault in gpu_hardware.driver(found, (13, 0))] == states
 
 
 def test_a_gpu_that_is_counted_and_not_described() -> None:
     found = inventory.parse(document("h100x1").replace("<attached_gpus>1", "<attached_gpus>2"))
     assert [
-        "counts 2 GPUs and describes 1" in fault.reason for fault in gpu_health.driver(found, (13, 0))
+        "counts 2 GPUs and describes 1" in fault.reason for fault in gpu_hardware.driver(found, (13, 0))
     ] == [True]
 
 

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from python_checks.core.result import CheckError, State
-from python_checks.gpu import memory
+from python_checks.core.words import GIB
+from python_checks.gpu import arithmetic
+from python_checks.gpu.arithmetic import Budget
 from python_checks.gpu.kv_cache import Shape, shape
-from python_checks.gpu.memory import GIB, Budget
 from tests.python_checks.gpu_support import DISK, GPT_OSS
 
 
@@ -47,61 +48,61 @@ def test_blocks_are_those_of_vllm(
 
 def test_two_h100_as_measured() -> None:
     """github.com/princeton-ddss/blackfish/issues/162; reserve: 0.69 activation and 0.44 outside torch."""
-    weights = memory.weights(GPT_OSS, DISK, 2)
+    weights = arithmetic.weights(GPT_OSS, DISK, 2)
     budget = Budget(79.25 * GIB, 0.90, weights, 1.13 * GIB, 131072, 2048, shape(GPT_OSS, 2))
     assert weights / GIB == pytest.approx(34.38, abs=0.02)
     assert budget.cache / GIB == pytest.approx(35.82, abs=0.02)
     assert budget.figures()["requests"] == 15.66
-    assert memory.judge(budget, budget.usable) == []
+    assert arithmetic.judge(budget, budget.usable) == []
 
 
 def test_one_h100_as_measured() -> None:
     """github.com/vllm-project/vllm/issues/23278, with Marlin: Model loading took 65.9651 GiB."""
-    assert memory.weights(GPT_OSS, DISK, 1) / GIB == pytest.approx(65.9651, abs=0.05)
+    assert arithmetic.weights(GPT_OSS, DISK, 1) / GIB == pytest.approx(65.9651, abs=0.05)
 
 
 def test_weights_that_are_not_mxfp4_are_shared_evenly() -> None:
-    assert memory.weights({}, 8 * GIB, 4) / GIB == pytest.approx(2 + 0.09)
+    assert arithmetic.weights({}, 8 * GIB, 4) / GIB == pytest.approx(2 + 0.09)
 
 
 def test_what_does_not_fit_gets_the_length_and_the_utilization_that_do() -> None:
     """2.5 GiB of cache for a request of 8713 blocks and the empty one (vLLM's figures above): 4.7867 GiB."""
     budget = Budget(80 * GIB, 0.90, 66 * GIB, 3.5 * GIB, 131072, 8192, shape(GPT_OSS, 1))
-    (fault,) = memory.judge(budget, 79.9 * GIB)
+    (fault,) = arithmetic.judge(budget, 79.9 * GIB)
     assert (
         "0.9 x 80.00 GiB - 66.0 weights - 3.5 reserve (estimate) = 2.5 for KV cache, 4.79 a request"
         in str(fault)
     )
     # (66 + 3.5 + 4.7867) / 80 = 0.9286
     assert fault.remedy == "--max-model-len 64464 at most or --gpu-memory-utilization 0.93 at least"
-    (fault,) = memory.judge(budget, 74 * GIB)
+    (fault,) = arithmetic.judge(budget, 74 * GIB)
     assert fault.remedy == "--max-model-len 64464 at most"
 
 
 def test_what_only_the_estimate_keeps_out_is_a_warning() -> None:
     """A request takes 4.79 GiB; with the measured 1.13 GiB alone 80 x 0.9 - 66 - 1.13 = 4.87 are left."""
     budget = Budget(80 * GIB, 0.90, 66 * GIB, 3.5 * GIB, 131072, 8192, shape(GPT_OSS, 1))
-    (fault,) = memory.judge(budget, 79.9 * GIB)
+    (fault,) = arithmetic.judge(budget, 79.9 * GIB)
     assert fault.state is State.WARNING and "may not fit, by the estimate" in fault.reason
-    (fault,) = memory.judge(budget, 79.9 * GIB, least=budget.reserve)  # the user gave it
+    (fault,) = arithmetic.judge(budget, 79.9 * GIB, least=budget.reserve)  # the user gave it
     assert fault.state is State.CRITICAL and "does not fit" in fault.reason
-    (fault,) = memory.judge(replace(budget, weights=66.1 * GIB), 79.9 * GIB)
+    (fault,) = arithmetic.judge(replace(budget, weights=66.1 * GIB), 79.9 * GIB)
     assert fault.state is State.CRITICAL
 
 
 def test_what_cannot_fit_needs_more_gpus() -> None:
     budget = Budget(39.4 * GIB, 0.90, 34.4 * GIB, 2.8 * GIB, 131072, 8192, shape(GPT_OSS, 2))
-    (fault,) = memory.judge(budget, 39.4 * GIB)
+    (fault,) = arithmetic.judge(budget, 39.4 * GIB)
     assert "-1.7 for KV cache" in fault.reason
     assert "1.01 is needed" in fault.remedy and "more GPUs (--tensor-parallel-size)" in fault.remedy
 
 
 def test_the_reserve_grows_with_the_batch() -> None:
-    assert memory.reserve(2048, 256) / GIB == pytest.approx(0.44 + 0.94 + 0.69)
-    assert memory.reserve(8192, 256) / GIB == pytest.approx(0.44 + 0.94 + 4 * 0.69)
-    assert memory.reserve(2048, 1024) / GIB == pytest.approx(0.44 + 0.94 + 4 * 0.69)
-    assert memory.default_requests("NVIDIA H100 80GB HBM3", 79.25 * GIB) == 1024
-    assert memory.default_requests("NVIDIA A100-SXM4-80GB", 79.3 * GIB) == 256
+    assert arithmetic.reserve(2048, 256) / GIB == pytest.approx(0.44 + 0.94 + 0.69)
+    assert arithmetic.reserve(8192, 256) / GIB == pytest.approx(0.44 + 0.94 + 4 * 0.69)
+    assert arithmetic.reserve(2048, 1024) / GIB == pytest.approx(0.44 + 0.94 + 4 * 0.69)
+    assert arithmetic.default_requests("NVIDIA H100 80GB HBM3", 79.25 * GIB) == 1024
+    assert arithmetic.default_requests("NVIDIA A100-SXM4-80GB", 79.3 * GIB) == 256
 
 
 def test_the_shape_of_gpt_oss_and_of_others() -> None:

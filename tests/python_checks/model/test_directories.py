@@ -4,14 +4,13 @@ import json
 import os
 import shutil
 import socket
-from argparse import Namespace
 from pathlib import Path
 
 import pytest
 
-from python_checks.checks.model_files import judge, run
 from python_checks.core.result import CheckError, Result, State
 from python_checks.model.elsewhere import GGUF, TOP
+from python_checks.model.files import judge, look
 from python_checks.model.shards import by_layers
 from python_checks.model.unreadable import COPY, DOWNLOAD, PULL, REMOVE, RESOLVE
 from tests.python_checks.model_directories import (
@@ -285,4 +284,4 @@ def test_a_disk_that_fails_is_named(monkeypatch: pytest.MonkeyPatch, whole: Path
 
     monkeypatch.setattr(os, "listdir", fail)
     with pytest.raises(CheckError, match="cannot be read: Input/output error"):
-        run(Namespace(directory=whole))
+        look(whole)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from python_checks.checks.model_files import judge
 from python_checks.core.result import State
+from python_checks.model.files import judge
 
 
 def test_a_truncated_shard_is_named_with_its_bytes(model: Path) -> None:

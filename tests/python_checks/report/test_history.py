@@ -1,7 +1,6 @@
 """Past runs of the deep probe: kept, bounded, and never lost to one that could not be written."""
 
-import sqlite3
-from contextlib import closing
+import json
 from pathlib import Path
 
 import pytest
@@ -14,28 +13,35 @@ BAD = Result("chat-none", State.WARNING, "답이 없음")
 
 
 def test_runs_come_back_newest_first(tmp_path: Path) -> None:
-    path = tmp_path / "history.sqlite"
-    assert history.recent(path, 5) == [] and not path.exists()
+    path = tmp_path / "history.json"
+    assert history.recent(path) == [] and not path.exists()
     history.record(path, [GOOD], {"vllm": "1-a"}, 1000.0)
     history.record(path, [GOOD, BAD], {"vllm": "1-b"}, 2000.0)
-    newest, oldest = history.recent(path, 5)
+    newest, oldest = history.recent(path)
     assert newest == (2000.0, State.WARNING, {"vllm": "1-b"}, {"chat-none": "답이 없음"})
     assert oldest == (1000.0, State.OK, {"vllm": "1-a"}, {})
-    assert history.recent(path, 1) == [newest]
 
 
-def test_it_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(history, "KEPT", 3)
+def test_it_is_bounded(tmp_path: Path) -> None:
     for second in range(10):
         history.record(tmp_path / "h", [GOOD], {}, float(second))
-    with closing(sqlite3.connect(tmp_path / "h")) as base:
-        assert [time for (time,) in base.execute("SELECT time FROM runs")] == [7.0, 8.0, 9.0]
+    assert [run["time"] for run in json.loads((tmp_path / "h").read_text())] == [9, 8, 7, 6, 5, 4, 3]
+    assert [path.name for path in tmp_path.iterdir()] == ["h"]
 
 
-def test_a_broken_file_is_an_error_and_stays(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "text", ["no history", "3", '{"time": 1}', '[{"time": 1, "state": "fine"}]', "[" * 10**5]
+)
+def test_a_broken_file_is_an_error_and_stays(tmp_path: Path, text: str) -> None:
     path = tmp_path / "h"
-    path.write_text("no database, but long enough to be taken for one" * 20)
-    for action in (lambda: history.recent(path, 1), lambda: history.record(path, [GOOD], {}, 1.0)):
-        with pytest.raises(sqlite3.Error):
+    path.write_text(text)
+    for action in (lambda: history.recent(path), lambda: history.record(path, [GOOD], {}, 1.0)):
+        with pytest.raises(ValueError, match="is no history of runs"):
             action()
-    assert path.read_text().startswith("no database")
+    assert path.read_text() == text
+
+
+def test_the_database_of_earlier_deploys_goes(tmp_path: Path) -> None:
+    (tmp_path / "history.sqlite").write_bytes(b"SQLite format 3\0")
+    history.record(tmp_path / "history.json", [GOOD], {}, 1.0)
+    assert [path.name for path in tmp_path.iterdir()] == ["history.json"]

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from python_checks.checks import doctor
+from python_checks.core.words import GIB
 from python_checks.gpu import kv_cache
-from python_checks.gpu.memory import GIB, Budget, reserve, weights
+from python_checks.gpu.arithmetic import Budget, reserve, weights
 from python_checks.report import formats
 from python_checks.service import engine_facts, last_words
 from python_checks.service.facts import Service

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from python_checks.core.result import Fault, State
+from python_checks.core.words import GIB
 from python_checks.gpu.kv_cache import Shape
 
-GIB, MIB = 2**30, 2**20
 BUFFERS = 0.09 * GIB  # rotary tables, biases kept in 32 bits: 34.38 measured (above), 34.29 by the files
 OUTSIDE, GRAPHS, ACTIVATION = 0.44 * GIB, 0.94 * GIB, 0.69 * GIB
 LEAST = OUTSIDE + ACTIVATION  # with the smallest batch and without CUDA graphs: no estimate any more

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from python_checks.core.result import State
-from python_checks.gpu import health, inventory
+from python_checks.gpu import hardware, inventory
 from tests.python_checks.gpu_support import DOCUMENTS, NCCL, Host, document, script
 from tests.python_checks.support import Probe
 
@@ -53,9 +53,9 @@ def test_an_old_driver_is_named_with_the_way_to_another_lock(host: Host) -> None
     done = host("old_driver", NCCL, "--cuda", "12.8")  # CUDA's minor versions are compatible, but for PTX
     assert done.returncode == 1 and "built for CUDA 12.8" in done.stdout and "R5" not in done.stdout
     unsaid = inventory.parse(document("old_driver").replace("<cuda_version>12.4", "<cuda_version>N/A"))
-    assert "runs an older CUDA" in health.driver(unsaid, (13, 0))[0].reason
-    assert health.driver(unsaid, (12, 9)) == []
-    assert health.driver(unsaid, (14, 0))[0].state is State.UNKNOWN
+    assert "runs an older CUDA" in hardware.driver(unsaid, (13, 0))[0].reason
+    assert hardware.driver(unsaid, (12, 9)) == []
+    assert hardware.driver(unsaid, (14, 0))[0].state is State.UNKNOWN
 
 
 def test_sick_gpus_are_critical(host: Host) -> None:

@@ -4,13 +4,12 @@ import json
 import os
 import shutil
 import tempfile
-from argparse import Namespace
 from pathlib import Path
 
 import pytest
 
-from python_checks.checks.model_files import judge, run
 from python_checks.core.result import CheckError, State
+from python_checks.model.files import judge, look
 from tests.python_checks.support import Probe, shard
 
 
@@ -95,7 +94,7 @@ def test_the_user_who_cannot_read_is_named(model: Path, closed: str) -> None:
             os.setuid(65534)
             wanted = f"cannot read {directory / closed}"
             try:
-                run(Namespace(directory=directory))
+                look(directory)
             except CheckError as error:
                 os._exit(7 if error.fault.reason == f"user nobody {wanted}" else 8)
             os._exit(9)

@@ -7,9 +7,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from python_checks.api.http import Pending
+from python_checks.api.http import Light, Pending
 from python_checks.api.http_errors import NoAnswerError, SeveredError
-from python_checks.api.light import Light
 from python_checks.core.result import CheckError
 from tests.python_checks.support import Server
 
