@@ -68,9 +68,9 @@ def render(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]
                 "role_path": str(REPOSITORY / "roles" / name),
                 "vllm_lock": lock,
                 "__vllm_choice": {"torch": "cpu"},
-                "__host_engine_lock": {"name": lock, "path": "", "builds": lock == "vllm-cpu"},
+                "host_engine_lock": {"name": lock, "path": "", "builds": lock == "vllm-cpu"},
                 "__service_kept": {"skipped": True},
-                "__vllm_engine": "/opt/vllm/venvs/vllm/bin/python",
+                "vllm_engine": "/opt/vllm/venvs/vllm/bin/python",
                 "__backend_checkout": {"commit": "", "id": "0123456789ab", "home": "/home/vrsoft"},
             },
         }
