@@ -17,7 +17,7 @@ from ansible.parsing.dataloader import DataLoader
 
 from ansible.plugins.action import ActionBase
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "common"))
+sys.path.append(str(Path(__file__).resolve().parents[1] / "module_utils"))
 from variable_relations import (
     contradictions,
     rendered_flags,

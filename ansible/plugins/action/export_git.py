@@ -21,7 +21,7 @@ from ansible.errors import AnsibleActionFail
 from ansible import constants
 from ansible.plugins.action import ActionBase
 
-sys.path += [str(Path(__file__).resolve().parents[1] / name) for name in ("common", "module_utils")]
+sys.path.append(str(Path(__file__).resolve().parents[1] / "module_utils"))
 from links import astray  # Ansible keeps plugins out of packages
 from plain_text import plain
 
