@@ -9,12 +9,11 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from ansible.errors import AnsibleActionFail
-from playbooks import REPOSITORY, run_playbook
+from playbooks import run_playbook
 from plugins import load
 
 verify_files = load("modules/verify_files")

@@ -75,8 +75,10 @@ def render(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]
             },
         }
 
+    exposure = yaml.safe_load((REPOSITORY / "roles/vllm/tasks/preflight.yml").read_text())[0]
     tasks = [
-        role("vllm", "exposure"),
+        role("vllm", "preflight", when=False),
+        exposure,
         role("backend", "preflight", when=False),
         role("service", "preflight", when=False),
         unit("vllm"),

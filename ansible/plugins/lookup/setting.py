@@ -39,5 +39,7 @@ class LookupModule(LookupBase):
         path = ROLES / name.partition("_")[0] / "defaults/main.yml"
         defaults = self._loader.load_from_file(str(path)) if path.exists() else {}
         if name not in defaults or "{{" in str(defaults[name]):
-            raise AnsibleLookupError(f"setting: {name} is not set, and no role here has a plain default for it")
+            raise AnsibleLookupError(
+                f"setting: {name} is not set, and no role here has a plain default for it"
+            )
         return defaults[name]
