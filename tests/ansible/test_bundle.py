@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import os
 import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from ansible.errors import AnsibleActionFail
-from playbooks import REPOSITORY, run_playbook
+from playbooks import run_playbook
 from plugins import load
 
 verify_files = load("modules/verify_files")
 use_bundle = load("action/use_bundle")
+wheels = load("bundle/wheels")
 # Nothing is reachable: indexes and proxies are a closed port, and no configuration of pip adds another place.
 CLOSED = {name: "http://127.0.0.1:9/simple" for name in ("PIP_INDEX_URL", "UV_DEFAULT_INDEX")}
 CLOSED |= {name: "http://127.0.0.1:9" for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")}
@@ -104,16 +102,6 @@ def bundle(made: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     copy = Bundle(tmp_path_factory.mktemp("h"))  # short: there are sockets below
     shutil.copytree(made.directory, copy.directory)
     return copy
-
-
-@pytest.fixture(scope="module")
-def wheels() -> Iterator[ModuleType]:
-    """The script that knows locks and wheels."""
-    spec = importlib.util.spec_from_file_location("wheels", REPOSITORY / "roles/host/files/bundle/wheels.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def said(run: subprocess.CompletedProcess[str]) -> str:
@@ -246,7 +234,7 @@ def test_tars_are_of_bounded_size() -> None:
     assert use_bundle.batches(files) == [["0"], ["1"], ["2", "3", "4"]]
 
 
-def test_markers_are_judged_for_the_python_of_the_bundle(wheels: ModuleType) -> None:
+def test_markers_are_judged_for_the_python_of_the_bundle() -> None:
     found = {
         python: [
             entry
@@ -273,7 +261,7 @@ def test_markers_are_judged_for_the_python_of_the_bundle(wheels: ModuleType) -> 
         ("a-1.tar.gz", False),
     ],
 )
-def test_wheels_that_fit(wheels: ModuleType, name: str, fit: bool) -> None:
+def test_wheels_that_fit(name: str, fit: bool) -> None:
     assert wheels.fits(name, wheels.supported("3.12")) is fit
 
 

@@ -46,15 +46,15 @@ def test_those_that_fit(manager: str, given: str, bundled: str, chosen: str | li
     variables = {
         "service_manager": manager,
         "vllm_python": given,
-        "__host_found": {"pythons": found, "given": [each for each in found if each["path"] == given]},
-        "__host_engine_lock": {"pythons": ["3.12"]},
-        "__host_bundle": {"python": bundled},
+        "host_found": {"pythons": found, "given": [each for each in found if each["path"] == given]},
+        "host_engine_lock": {"pythons": ["3.12"]},
+        "host_bundle_used": {"python": bundled},
     }
     assert value(wanted, **variables) == chosen
 
 
 def test_the_check_of_arguments_has_the_seconds_of_its_variable() -> None:
-    names = ("__vllm_engine", "__vllm_checks", "vllm_model")
+    names = ("vllm_engine", "__vllm_checks", "vllm_model")
     given: dict[str, Any] = {name: name for name in names} | {"vllm_extra_args": [], "__vllm_arguments": []}
     command = value("__vllm_validate", vllm_config_seconds=7, **given)
     assert command[command.index("--deadline") + 1] == "7"

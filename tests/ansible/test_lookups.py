@@ -8,8 +8,14 @@ import pytest
 from ansible.errors import AnsibleLookupError
 from plugins import load
 
-content_id = load("lookup/content_id").content_id
+lookup = load("lookup/content_id").LookupModule()
 cpu_groups = load("lookup/cpu_groups").cpu_groups
+
+
+def content_id(paths: list[Path]) -> str:
+    """Return what the lookup says of paths."""
+    [found] = lookup.run([str(path) for path in paths])
+    return str(found)
 
 
 def test_id_is_of_the_content_not_of_the_place(tmp_path: Path) -> None:

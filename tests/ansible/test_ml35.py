@@ -68,15 +68,17 @@ def render(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]
                 "role_path": str(REPOSITORY / "roles" / name),
                 "vllm_lock": lock,
                 "__vllm_choice": {"torch": "cpu"},
-                "__host_engine_lock": {"name": lock, "path": "", "builds": lock == "vllm-cpu"},
+                "host_engine_lock": {"name": lock, "path": "", "builds": lock == "vllm-cpu"},
                 "__service_kept": {"skipped": True},
-                "__vllm_engine": "/opt/vllm/venvs/vllm/bin/python",
+                "vllm_engine": "/opt/vllm/venvs/vllm/bin/python",
                 "__backend_checkout": {"commit": "", "id": "0123456789ab", "home": "/home/vrsoft"},
             },
         }
 
+    exposure = yaml.safe_load((REPOSITORY / "roles/vllm/tasks/preflight.yml").read_text())[0]
     tasks = [
-        role("vllm", "exposure"),
+        role("vllm", "preflight", when=False),
+        exposure,
         role("backend", "preflight", when=False),
         role("service", "preflight", when=False),
         unit("vllm"),

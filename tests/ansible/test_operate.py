@@ -40,4 +40,4 @@ def test_a_drain_shows_no_user_of_the_host_what_the_manager_knows() -> None:
     """Facts hold environments; every user reads the arguments of a process, and nobody its standard input."""
     tasks = yaml.safe_load((REPOSITORY / "roles/vllm/tasks/drain.yml").read_text())
     [wait] = [task["progress"] for each in tasks for task in each.get("block", []) if "progress" in task]
-    assert "__service_facts" in wait["stdin"] and "__service_facts" not in str(wait["argv"])
+    assert "service_facts" in wait["stdin"] and "service_facts" not in str(wait["argv"])

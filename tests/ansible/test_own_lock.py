@@ -80,7 +80,7 @@ def test_own_one_for_either_distribution(tmp_path: Path) -> None:
         )
         found = describe(str(path))
         assert found["cuda"] == cuda
-        hosts[f"host{number}"] = {"ansible_connection": "local", "__host_engine_lock": found}
+        hosts[f"host{number}"] = {"ansible_connection": "local", "host_engine_lock": found}
     (tmp_path / "hosts.yml").write_text(json.dumps({"all": {"hosts": hosts}}))
     program = Path(sys.executable).with_name("ansible")
     words = [

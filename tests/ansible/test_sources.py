@@ -329,13 +329,50 @@ def test_a_url_without_a_password_is_left_as_it_is(url: str) -> None:
     assert export_git.repository(url) == (url, "", "")
 
 
-def test_links_out_and_submodules_are_refused(tmp_path: Path) -> None:
+def test_submodules_come_along_and_theirs(repository: Path, tmp_path: Path, spied: Path) -> None:
+    """From the same server, which asks them for the password, too; it is told to that one alone."""
+    inner = repository / ".git/inner"  # what is in there the server serves
+    for directory in (inner, inner / ".git/deepest"):
+        directory.mkdir(parents=True)
+        git(directory, "init")
+        (directory / "file").write_text(directory.name)
+        git(directory, "add", ".")
+        git(directory, "commit", "-m", "1")
+        git(directory, "update-server-info")
+    added = ("-c", "protocol.file.allow=always", "submodule", "add")
+    for outer, name in ((inner, "deepest"), (repository, "inner")):
+        git(outer, *added, str(outer / ".git" / name / ".git"), f"sub/{name}")
+        git(outer, "config", "--file", ".gitmodules", f"submodule.sub/{name}.url", f"./{name}/.git")
+        git(outer, "add", ".")
+        git(outer, "commit", "-m", "with a submodule")
+        git(outer, "update-server-info")
+    server = Guarded(repository, "me", "ghp_0123456789")
+    try:
+        source = export_git.repository(f"http://me:ghp_0123456789@{server.place}")
+        export_git.export(source, "HEAD", tmp_path)
+    finally:
+        server.end()
+    tree = tmp_path / "tree"
+    assert (tree / "sub/inner/file").read_text() == "inner"
+    assert (tree / "sub/inner/sub/deepest/file").read_text() == "deepest"
+    assert not list(tree.rglob(".git"))
+    assert "submodule" in spied.read_text() and "ghp_0123456789" not in spied.read_text()
+
+
+def test_a_submodule_that_cannot_be_read_is_told(repository: Path, tmp_path: Path) -> None:
+    (repository / ".gitmodules").write_text('[submodule "x"]\n  path = x\n  url = http://127.0.0.1:9/x\n')
+    commit = git(repository, "rev-parse", "HEAD")
+    git(repository, "update-index", "--add", "--cacheinfo", f"160000,{commit},x")
+    git(repository, "add", ".gitmodules")
+    git(repository, "commit", "-m", "with a submodule")
+    with pytest.raises(AnsibleActionFail, match="Can the controller read each submodule of file:"):
+        export_git.export(export_git.repository(f"file://{repository}"), "HEAD", tmp_path)
+
+
+def test_links_out_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a").touch()
     (tmp_path / "inside").symlink_to("a")
     export_git.refuse(tmp_path, "URL")
     (tmp_path / "outside").symlink_to("/etc/hostname")
     with pytest.raises(AnsibleActionFail, match="outside of URL is a link that leads out of the repository"):
-        export_git.refuse(tmp_path, "URL")
-    (tmp_path / ".gitmodules").touch()
-    with pytest.raises(AnsibleActionFail, match="URL has submodules"):
         export_git.refuse(tmp_path, "URL")

@@ -12,7 +12,7 @@ from playbooks import REPOSITORY, Playbook, run_playbook
 from plugins import load
 
 check_variables = load("action/check_variables")
-relations = load("common/variable_relations")
+relations = load("module_utils/variable_relations")
 SPECS, DEFAULTS = check_variables.read_specs(REPOSITORY / "roles")
 OPTIONS = {name: option for options in SPECS.values() for name, option in options.items()}
 FLAGS = relations.rendered_flags(REPOSITORY / "roles")

@@ -14,8 +14,8 @@ import sys
 import time
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).resolve().parents[2] / "ansible/plugins/lookup"))
-from content_id import content_id  # one of our plugins, which is in no package
+sys.path.append(str(Path(__file__).resolve().parents[2] / "ansible/plugins/module_utils"))
+from content import content_id  # Ansible keeps plugins out of packages
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 IMAGES, BUNDLE = REPOSITORY / ".tox/images", REPOSITORY / ".tox/bundle"

@@ -17,7 +17,7 @@ from ansible.parsing.dataloader import DataLoader
 
 from ansible.plugins.action import ActionBase
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "common"))
+sys.path.append(str(Path(__file__).resolve().parents[1] / "module_utils"))
 from variable_relations import (
     contradictions,
     rendered_flags,
@@ -37,12 +37,16 @@ UNPRIVILEGED = "cat /proc/sys/net/ipv4/ip_unprivileged_port_start; id -u"
 
 
 def read_specs(roles: Path) -> tuple[dict[str, Options], Values]:
-    """Return the options of each role below ``roles``, over all its entry points, and the defaults that are no templates."""
+    """Return the options of each role below ``roles``, over all its entry points, and the defaults that are no templates.
+
+    The entry point ``outputs`` lists what the role makes for others: known names, which no inventory sets.
+    """
     loader, specs, defaults = DataLoader(), {}, {}
     for path in sorted(roles.glob("*/meta/argument_specs.yml")):
         entries = loader.load_from_file(str(path))["argument_specs"]
         specs[path.parent.parent.name] = {
-            name: option | {"required": option.get("required") and entry == "main"}
+            name: option
+            | {"required": option.get("required") and entry == "main", "output": entry == "outputs"}
             for entry in (*(name for name in entries if name != "main"), "main")
             for name, option in entries[entry]["options"].items()
         }
@@ -77,7 +81,9 @@ class ActionModule(ActionBase):
         variables, roles = task_vars or {}, Path(args["roles"])
         specs, defaults = read_specs(roles)
         faults = unknown_names(list(variables), specs)
-        options = {name: option for each in specs.values() for name, option in each.items()}
+        options = {
+            name: option for each in specs.values() for name, option in each.items() if not option["output"]
+        }
         given = {name: self._templar.template(variables[name]) for name in options if name in variables}
         wrong = {name: why for name, value in given.items() if (why := own_fault(name, value, options[name]))}
         faults += wrong.values()

@@ -13,7 +13,7 @@ from ansible.errors import AnsibleActionFail
 
 from ansible.plugins.action import ActionBase
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "common"))
+sys.path.append(str(Path(__file__).resolve().parents[1] / "module_utils"))
 from links import OUT, astray  # Ansible keeps plugins out of packages
 
 SPEC = {

@@ -21,7 +21,7 @@ from ansible.errors import AnsibleActionFail
 from ansible import constants
 from ansible.plugins.action import ActionBase
 
-sys.path += [str(Path(__file__).resolve().parents[1] / name) for name in ("common", "module_utils")]
+sys.path.append(str(Path(__file__).resolve().parents[1] / "module_utils"))
 from links import astray  # Ansible keeps plugins out of packages
 from plain_text import plain
 
@@ -104,7 +104,7 @@ def git(source: Repository, *arguments: str | Path, remedy: str) -> str:
         )
     except FileNotFoundError as error:
         raise AnsibleActionFail(
-            "The controller has no git. Install it: sudo apt-get install -y git"
+            "The controller has no git, and backend_source is git. Install it."
         ) from error
     except subprocess.TimeoutExpired as error:
         raise AnsibleActionFail(f"git did not end within {SECONDS} s. {remedy}") from error
@@ -140,15 +140,22 @@ def export(source: Repository, version: str, directory: Path) -> str:
     remedy = f"The files of {commit} could not be read from {url}."
     work = (f"--git-dir={store}", f"--work-tree={tree}")
     git(source, *work, "checkout", "--quiet", commit, "--", ".", remedy=remedy)
+    if (tree / ".gitmodules").exists():
+        submodules(source, work, tree)
     return commit
+
+
+def submodules(source: Repository, work: tuple[str, str], tree: Path) -> None:
+    """Write the files of the submodules, and of theirs, into ``tree``; only those of the same server are asked with the password."""
+    remedy = f"Can the controller read each submodule of {source.url} (.gitmodules)? Nothing was touched."
+    update = ("submodule", "--quiet", "update", "--init", "--recursive")
+    git(source, "-C", tree, "-c", "core.bare=false", *work, *update, remedy=remedy)
+    for mark in tree.rglob(".git"):
+        mark.unlink()
 
 
 def refuse(tree: Path, url: str) -> None:
     """Refuse what a copy would not hold, or would take from elsewhere on the controller."""
-    if (tree / ".gitmodules").exists():
-        raise AnsibleActionFail(
-            f"{url} has submodules, which are not exported. Use backend_source: copy with a folder."
-        )
     for path in filter(Path.is_symlink, tree.rglob("*")):
         if why := astray(path, tree):
             raise AnsibleActionFail(

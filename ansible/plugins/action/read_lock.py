@@ -15,7 +15,6 @@ from ansible.plugins.action import ActionBase
 SPEC = {
     "lock": {"type": "str", "required": True},
     "locks": {"type": "path", "required": True},
-    "known": {"type": "dict", "required": True},
 }
 REQUIREMENT = re.compile(
     r"[A-Za-z0-9][\w.-]*(\[[\w,.-]+\])?==[^\s;]+( ; [^\\]*?)?(?=\s+--hash=sha256:[0-9a-f]{64})"
@@ -101,7 +100,8 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         _, args = self.validate_argument_spec(SPEC)
         try:
-            facts = describe(args["lock"], Path(args["locks"]), args["known"])
+            locks = Path(args["locks"])
+            facts = describe(args["lock"], locks, self._loader.load_from_file(str(locks / "pythons.yml")))
         except ValueError as error:
             return {"failed": True, "msg": f"vllm_lock: {args['lock']}: {error}"}
         return {"changed": False} | facts

@@ -48,7 +48,7 @@ given: {description: "The interpreter that was asked for, if it is one of 3.11 t
 refused: {description: "Interpreters that were not run, why, and the remedy.", type: list, returned: always}
 logrotate: {description: Whether logrotate is there., type: bool, returned: always}
 users: {description: Names of its users., type: list, returned: always}
-apt: {description: Whether apt-get is there., type: bool, returned: always}
+family: {description: "Debian where apt-get is, RedHat where dnf is, else empty.", type: str, returned: always}
 root: {description: Whether the user is root., type: bool, returned: always}
 """
 GIB = 1024**3
@@ -61,6 +61,7 @@ SAMPLES = (
     "lib/*/site-packages/*/__init__.py",
 )
 VERSIONS = ("3.13", "3.12", "3.11")
+FAMILIES = {"apt-get": "Debian", "dnf": "RedHat"}  # of systems, by what installs their packages
 PROBE = (
     "import importlib.util, json, os, sys, sysconfig; print(json.dumps({'path': sys.executable, "
     "'version': '%d.%d' % sys.version_info[:2], "
@@ -191,7 +192,7 @@ def main() -> None:
         refused=list(dict.fromkeys(refused or [])),
         logrotate=shutil.which("logrotate", path="/usr/sbin:/sbin:/usr/bin") is not None,
         users=[entry.pw_name for entry in pwd.getpwall()],
-        apt=shutil.which("apt-get") is not None,
+        family=next((name for program, name in FAMILIES.items() if shutil.which(program)), ""),
         root=os.geteuid() == 0,
     )
 

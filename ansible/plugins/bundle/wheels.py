@@ -18,7 +18,7 @@ from packaging.markers import Marker
 from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
-LOCKS = Path(__file__).resolve().parents[4] / "locks"
+LOCKS = Path(__file__).resolve().parents[3] / "locks"
 # glibc 2.31 is the oldest for which every package of every lock has a wheel.
 PLATFORMS = [f"manylinux_2_{minor}_x86_64" for minor in range(31, 4, -1)]
 PLATFORMS += ["manylinux2014_x86_64", "manylinux2010_x86_64", "manylinux1_x86_64", "linux_x86_64"]
