@@ -13,6 +13,7 @@ from pathlib import Path
 
 from python_checks.config import refusals, staged
 from python_checks.core import options as opt
+from python_checks.core import whole_file
 from python_checks.core.result import CheckError, Fault, Result, State
 from python_checks.log import causes
 from python_checks.service import remedies
@@ -47,6 +48,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="so many of the last arguments are those of vllm_extra_args: they repeat no flag of a variable (%(default)s)",
     )
+    parser.add_argument(
+        "--keep",
+        action="store_true",
+        help="keep what vLLM finds out about the model's class in its cache, where its next start looks for it",
+    )
 
 
 def run(options: argparse.Namespace) -> Result:
@@ -64,6 +70,8 @@ def run(options: argparse.Namespace) -> Result:
         child = staged.Run(program, arguments, environment(Path(directory)), output)
         outcome = child.outcome(options.deadline)
         if outcome.end is not None:
+            if options.keep:
+                keep(Path(directory))
             return refusals.judge(outcome.end, options.arguments)
         why = causes.find(output.read_text(errors="replace").splitlines())
     ended = f"was killed by signal {-outcome.code}" if outcome.code < 0 else f"ended with {outcome.code}"
@@ -86,6 +94,15 @@ def environment(directory: Path) -> dict[str, str]:
         "PYTHONPATH": path,
         "PYTHONDONTWRITEBYTECODE": "1",
     }
+
+
+def keep(directory: Path) -> None:
+    """Copy what vLLM found out about the model's class from `directory` to its own cache; without that cache nothing is kept."""
+    known = vllm_cache() / KEPT
+    with contextlib.suppress(OSError):
+        known.mkdir(parents=True, exist_ok=True)
+        for path in (directory / "vllm" / KEPT).iterdir():
+            whole_file.write(known / path.name, path.read_text(encoding="utf-8"))
 
 
 def vllm_cache() -> Path:

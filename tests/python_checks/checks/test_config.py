@@ -274,6 +274,27 @@ def test_what_it_started_does_not_outlive_a_good_end(start: Start, tmp_path: Pat
     assert gone(tmp_path / "child")
 
 
+@pytest.mark.parametrize("cache", ["home/cache", "home/cache/vllm/modelinfos", ""])
+def test_what_vllm_found_out_is_kept_for_its_start(start: Start, tmp_path: Path, cache: str) -> None:
+    (tmp_path / cache).mkdir(parents=True, exist_ok=True)
+    code = """
+from pathlib import Path
+found = Path(os.environ["VLLM_CACHE_ROOT"], "modelinfos/a.json")
+found.parent.mkdir(parents=True, exist_ok=True)
+found.write_text("found out")
+Path(os.environ["VLLM_CACHE_ROOT"], "other").write_text("x")
+"""
+    assert verdict(start(code, "--keep"))[0] == 0
+    files = [path for path in (tmp_path / "home").rglob("*") if path.is_file()]
+    assert files == [tmp_path / "home/cache/vllm/modelinfos/a.json"]
+    assert files[0].read_text() == "found out"
+
+
+def test_where_nothing_can_be_kept_the_verdict_stands(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "home/cache").write_text("a file")
+    assert verdict(start("pass", "--keep"))[0] == 0
+
+
 def test_nothing_is_written_where_the_service_writes(start: Start, tmp_path: Path) -> None:
     known = tmp_path / "home/cache/vllm/modelinfos/a.json"
     known.parent.mkdir(parents=True)
