@@ -1,15 +1,27 @@
 """What the canary and the deep probe found last, as lines of a screen; `bin/checks status --watch` reads what their timers keep."""
 
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 
 from python_checks.core.result import Line, State
 from python_checks.core.words import ago, count
 from python_checks.report import history, verdict
+from python_checks.service.registry import Row
 
 CANARY, DEEP, HISTORY = "canary.verdict", "deep.verdict", "history.sqlite"  # files of the directory
 SILENT = 300.0  # seconds; a canary that said nothing for so long does not run
 NIGHTS = 7
+
+
+def of_rows(rows: Sequence[Row], now: float) -> list[Line]:
+    """Return the lines of each service that is watched; of several they say whose they are."""
+    watched = [row for row in rows if row.watch]
+    found = []
+    for row in watched:
+        of = f" of {row.name}" if len(watched) > 1 else ""
+        found += [line._replace(label=line.label + of) for line in lines(Path(row.watch), now)]
+    return found
 
 
 def lines(directory: Path, now: float) -> list[Line]:

@@ -13,6 +13,7 @@ TIMEOUT = 120.0  # the first chat on a CPU takes 16 s of compilation
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this check."""
+    opt.add_service(parser)
     opt.add_url(parser)
     opt.add_model(parser)
     opt.add_timeout(parser, TIMEOUT)

@@ -8,51 +8,61 @@ from python_checks.checks import status
 from python_checks.core.finding import Finding
 from python_checks.core.result import SEVERITY, Line, Result, State, worst
 from python_checks.doctor import clock, diagnosis, firewall, language, look, places, stuck
-from python_checks.doctor.signs import Signs
-from python_checks.service import engine_facts
+from python_checks.doctor.signs import Engine, Signs
+from python_checks.service import engine_facts, registry
 from python_checks.service.facts import Service
 from python_checks.service.last_words import LastWords
 
 NEEDS: tuple[str, ...] = all_checks.NEEDS
+FORMAT = "screen"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of this check: those of `status` and of `all`, and the language."""
+    """Add the options of this check: that of `status`, and the language."""
     status.add_arguments(parser)
-    all_checks.add_arguments(parser)
     language.add_language(parser)
 
 
 def run(options: argparse.Namespace) -> Result:
     """Look at everything, then judge."""
-    seen = status.gather(options)
-    known, vllm = seen.services, seen.services.get("vllm", Service("vllm"))
-    held, over = stuck.all_of(known), seen.logs.get("vllm", LastWords())
+    seen = status.gather()
+    known = seen.services
+    held = stuck.all_of(known)
     hangs = {name: "it hangs" for name, found in held.items() if any(each.state != "D" for each in found)}
+    vllms = {name: service for name, service in known.items() if service.engine}
+    home = registry.home()
     signs = Signs(
         services=known,
         refused=seen.refused,
         logs=seen.logs,
         disks=seen.disks,
-        results=look.checks(options, known, {**seen.refused, **hangs}),
-        lacks=look.missing_compiler(vllm) if vllm.command else [],
-        strangers=look.strangers(known) if "vllm" in known else [],
+        results=look.checks(seen.rows, known, {**seen.refused, **hangs}),
+        strangers=look.strangers(known) if vllms else [],
         bound={name: look.bound(service) for name, service in known.items() if service.pid},
         walls=firewall.walls(known),
-        places={name: places.places(service, options.home) for name, service in known.items()},
+        places={name: places.places(service, home) for name, service in known.items()},
         programs={name: look.program(service) for name, service in known.items() if not service.pid},
         stuck=held,
-        command=engine_facts.command(vllm),
-        version=engine_facts.version(vllm, seen.refused.get("vllm", "")),
-        environment=places.environment(vllm.pid) if vllm.pid else {},
-        model_type=engine_facts.model_type(vllm),
-        budget=engine_facts.budget(vllm, over.cause, over.before),
+        engines={name: engine(service, seen) for name, service in vllms.items()},
         clock=clock.read(),
         watch=seen.watch,
         traces=seen.traces,
         now=time.time(),
     )
     return judge(signs, options.title, options.language)
+
+
+def engine(vllm: Service, seen: status.Seen) -> Engine:
+    """Return what explains a vLLM."""
+    over = seen.logs.get(vllm.name, LastWords())
+    return Engine(
+        command=engine_facts.command(vllm),
+        version=engine_facts.version(vllm, seen.refused.get(vllm.name, "")),
+        environment=places.environment(vllm.pid) if vllm.pid else {},
+        model_type=engine_facts.model_type(vllm),
+        lacks=look.missing_compiler(vllm) if vllm.command else [],
+        budget=engine_facts.budget(vllm, over.cause, over.before),
+    )
 
 
 def judge(signs: Signs, title: str, spoken: str = language.ENGLISH) -> Result:

@@ -50,6 +50,7 @@ class _Limits(argparse.Action):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this check."""
+    opt.add_service(parser)
     opt.add_url(parser)
     opt.add_model(parser)
     opt.add_timeout(parser, TIMEOUT)

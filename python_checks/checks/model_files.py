@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from python_checks.core import options as opt
 from python_checks.core import regular_file
 from python_checks.core.result import CheckError, Fault, Result, State, conclude
 from python_checks.host import processes
@@ -22,13 +23,14 @@ NO_WEIGHTS = "no weights: neither *.safetensors nor *.bin"
 CALL_TOKEN = 200012  # <|call|>: without it as an eos id gpt-oss talks on behind a tool call
 
 
-def add_arguments(parser: argparse.ArgumentParser, required: bool = True) -> None:
-    """Add the options of this check; `all` knows the directory as --model-directory."""
+def add_arguments(parser: argparse.ArgumentParser, alone: bool = True) -> None:
+    """Add the options of this check; `all` knows the directory as --model-directory, and which services it is about."""
+    if alone:
+        opt.add_service(parser)
     parser.add_argument(
         "--directory",
         "--model-directory",
         type=Path,
-        required=required,
         metavar="DIR",
         help="directory with config.json, the tokenizer and the weights",
     )
@@ -36,6 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser, required: bool = True) -> Non
 
 def run(options: argparse.Namespace) -> Result:
     """Read the small files whole and of each weight file the header only."""
+    if options.directory is None:
+        raise CheckError(Fault("no directory is given", "give --directory DIR", State.UNKNOWN))
     return look(options.directory)
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 URL = "http://127.0.0.1:8000"
@@ -9,7 +10,17 @@ MODEL = "gpt-oss-120b"
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose usage errors exit 3 (unknown): 2 would claim that the server is broken."""
+    """An argument parser whose usage errors exit 3 (unknown): 2 would claim that the server is broken; `known`: its options."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        """Know no option yet."""
+        self.known: set[str] = set()
+        super().__init__(*arguments, **named)
+
+    def add_argument(self, *names: Any, **named: Any) -> argparse.Action:
+        """Add an option, and know it."""
+        self.known.update(names)
+        return super().add_argument(*names, **named)
 
     def exit(self, status: int = 0, message: str | None = None) -> None:  # type: ignore[override]  # NoReturn there
         """Leave with 0 after --help and with 3 after a usage error."""
@@ -61,6 +72,16 @@ def add_url(parser: argparse.ArgumentParser, default: str | None = URL) -> None:
         type=Path,
         metavar="FILE",
         help="holds the key that vLLM asks for, or a systemd credential of the same name does (VLLM_API_KEY of the environment)",
+    )
+
+
+def add_service(parser: argparse.ArgumentParser) -> None:
+    """Add --service, which the row of a service answers for."""
+    parser.add_argument(
+        "--service",
+        default="",
+        metavar="NAME",
+        help="of this host; without it, and without an address, every service that the check fits",
     )
 
 
@@ -131,9 +152,3 @@ def add_remember(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="with SERVICE/current links: what the verdict is of",
     )
-
-
-def add_unused(parser: argparse.ArgumentParser, *names: str) -> None:
-    """Take options that a release keeps for other checks (checks/NAME.args), so that its file serves all."""
-    for name in names:
-        parser.add_argument(name, help=argparse.SUPPRESS)

@@ -4,24 +4,24 @@ import argparse
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import NoReturn
 
 from python_checks.checks import all as all_checks
 from python_checks.checks import gpu, port
 from python_checks.core import command
-from python_checks.core.options import Parser
-from python_checks.core.result import CheckError, Fault, Result
+from python_checks.core.result import Fault, Result, of
 from python_checks.core.timed import timed
 from python_checks.host import processes, sockets
-from python_checks.service import engines
+from python_checks.service import engines, targets
 from python_checks.service.facts import Service
+from python_checks.service.registry import Row
 
 HEADERS = (
     "import os, sysconfig; print(os.path.exists(os.path.join(sysconfig.get_path('include'), 'Python.h')))"
 )
+OFFLINE = ("model-files",)  # checks that need no server
 GPU_OPTIONS = (
     "tensor-parallel-size",
     "gpu-memory-utilization",
@@ -31,45 +31,37 @@ GPU_OPTIONS = (
 )
 
 
-class Options(Parser):
-    """A parser for options that a service's command holds: what it refuses, the service will refuse as well."""
-
-    def error(self, message: str) -> NoReturn:
-        """Report it as a fault."""
-        raise CheckError(Fault(message, "correct this option of the service, and deploy again"))
-
-
 def ask(name: str, module: ModuleType, *arguments: str) -> Result:
     """Run one check with options as on the command line."""
 
     def check(_: argparse.Namespace) -> Result:
-        parser = Options(prog=name)
-        module.add_arguments(parser)
-        result: Result = module.run(parser.parse_args(arguments))
+        result: Result = module.run(targets.known(module).parse_args(arguments))
         return result
 
     return timed(name, check, argparse.Namespace())
 
 
-def checks(
-    options: argparse.Namespace, services: Mapping[str, Service], refused: Mapping[str, str]
-) -> list[Result]:
-    """Run what can be run: what needs a server is left out where that does not answer."""
-    own = copy(options)
-    vllm, backend = services.get("vllm"), services.get("backend")
-    if vllm and refused["vllm"]:
-        own.url = own.backend_url = None
-    if backend and refused["backend"]:
-        own.backend_url = None
-    own.directory = own.directory or (Path(vllm.model) if vllm and vllm.model else None)
-    results = all_checks.run(own, timed) if own.url or own.backend_url or own.directory else []
+def checks(rows: Sequence[Row], services: Mapping[str, Service], refused: Mapping[str, str]) -> list[Result]:
+    """Run what can be run: what needs a server is left out where that, or one that it asks, does not answer."""
+    silent = {name for name, why in refused.items() if why}
+    own = [
+        replace(
+            row, probes=[each for each in row.probes if each in OFFLINE or not silent & {row.name, *row.asks}]
+        )
+        for row in rows
+        if row.manager
+    ]
+    plan = list(all_checks.of_rows(own))
+    results = all_checks.carry_out(plan, timed) if plan else []
     for name, service in services.items():
-        if service.command:
+        if service.command and service.asked:
             pid = ("--pid", str(service.pid)) if service.pid else ()
             place = ("--host", service.host, "--port", str(service.port), *pid)
             results.append(ask(f"port of {name}", port, *place))
-    if vllm and wants_gpu(vllm) and "gpu" not in [result.check for result in results]:
-        results.append(ask("gpu", gpu, *gpu_arguments(vllm)))
+    engines_here = [service for service in services.values() if service.engine and wants_gpu(service)]
+    for service in engines_here:
+        result = ask("gpu", gpu, *gpu_arguments(service))
+        results.append(of(result, service.name, len(engines_here) > 1))
     return results
 
 

@@ -13,7 +13,7 @@ from python_checks.doctor import look
 from python_checks.gpu import fit, health, inventory
 from python_checks.gpu.memory import Budget
 from python_checks.host import processes
-from python_checks.service import engines, out_of_memory
+from python_checks.service import engines, out_of_memory, targets
 from python_checks.service.facts import Service
 
 TIMEOUT = 5.0  # seconds
@@ -53,10 +53,8 @@ def budget(vllm: Service, *causes: str) -> Budget | None:
     over = any(map(out_of_memory.is_it, causes))
     if not over or not vllm.model or not shutil.which("nvidia-smi"):
         return None
-    parser = look.Options(prog="gpu")
-    gpu.add_arguments(parser)
     try:
-        options = parser.parse_args(look.gpu_arguments(vllm))
+        options = targets.known(gpu).parse_args(look.gpu_arguments(vllm))
         found, _ = inventory.look(options.timeout)
     except CheckError:  # the gpu check says it
         return None

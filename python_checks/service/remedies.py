@@ -25,7 +25,7 @@ def found(text: str, service: Service | None = None, budget: Budget | None = Non
     lines = list(dict.fromkeys([*map(one_line, text.split("\n")), one_line(text)]))
     for line in lines:
         if out_of_memory.is_it(line):
-            return out_of_memory.remedy(text, service or Service("vllm"), budget)
+            return out_of_memory.remedy(text, service or Service(), budget)
         if advice := known.strong(line):
             return advice
     return next(filter(None, map(known.weak, lines)), "")

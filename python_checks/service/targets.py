@@ -1,0 +1,122 @@
+"""Which services a check is about, and what their rows have to tell it."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import NoReturn
+
+from python_checks.api import keys
+from python_checks.core.options import Parser
+from python_checks.core.result import CheckError, Fault, State
+from python_checks.service import registry
+from python_checks.service.registry import Row
+
+ADDRESSES = (
+    "--url",
+    "--backend-url",
+    "--directory",
+    "--model-directory",
+)  # what a check is about, typed by a person
+BY_HAND = f"{registry.DEPLOY}; or say which server: --url URL"
+
+
+class Strict(Parser):
+    """A parser for options that a row or a service's command holds: what it refuses, the service will refuse as well."""
+
+    def error(self, message: str) -> NoReturn:
+        """Report it as a fault."""
+        raise CheckError(Fault(message, "correct this option of the service, and deploy again"))
+
+
+def typed(words: Sequence[str], *names: str) -> bool:
+    """Tell whether one of some options is on the command line."""
+    return any(word.partition("=")[0] in names for word in words)
+
+
+def wanted(options: argparse.Namespace, module: ModuleType, words: Sequence[str]) -> bool:
+    """Tell whether a check is about services of this host: one is named, or none of its addresses is typed where there are services."""
+    if options.service or vars(module).get("OF_A_SERVICE"):
+        return True
+    return registry.home() is not None and not typed(words, *ADDRESSES)
+
+
+def known(module: ModuleType) -> Strict:
+    """Return a parser that knows the options of a check."""
+    parser = Strict(prog=module.__name__)
+    module.add_arguments(parser)
+    return parser
+
+
+def deployed() -> tuple[list[Row], Path]:
+    """Return the services of this host, and the directory of the deploy.
+
+    Raises:
+        CheckError: no service is deployed here.
+    """
+    home = registry.home()
+    found = registry.rows(home) if home else []
+    if not found or not home:
+        where = f"{home / 'services'} holds none" if home else f"{registry.HOME} is not set"
+        raise CheckError(Fault(f"no service is deployed on this host: {where}", BY_HAND, State.UNKNOWN))
+    return found, home
+
+
+def rows(check: str, service: str = "") -> list[Row]:
+    """Return the services that a check fits, those whose release is activated.
+
+    Args:
+        check: Its name; empty fits every service.
+        service: The one that is asked for; empty: all of them.
+
+    Raises:
+        CheckError: there is none.
+    """
+    found = [registry.one(service)] if service else [row for row in deployed()[0] if row.manager]
+    fitting = [row for row in found if not check or check in row.probes]
+    if not fitting:
+        words = f"{check or 'no check'} fits no service of this host: {'; '.join(map(_offer, found)) or 'no release is activated'}"
+        raise CheckError(Fault(words, BY_HAND, State.UNKNOWN))
+    return fitting
+
+
+def words(row: Row, parser: Parser, with_key: bool = True) -> list[str]:
+    """Return the options that a service has for a check, as on its command line; others that ask the service add theirs.
+
+    Args:
+        row: The service.
+        parser: Of the check; what it does not know is left out.
+        with_key: False where a person typed the address: a key goes to its own server only.
+
+    Raises:
+        CheckError: the services cannot be read.
+    """
+    home = registry.home()
+    asking = [other for other in registry.rows(home) if row.name in other.asks] if home else []
+    told: dict[str, str] = {}
+    for other in asking:
+        told |= other.options
+    own = {
+        "url": row.url,
+        "model-directory": row.model,
+        "api-key-file": row.key_file if with_key else "",
+    }
+    told |= {name: value for name, value in own.items() if value} | dict(row.options)
+    return [f"--{name}={value}" for name, value in told.items() if f"--{name}" in parser.known]
+
+
+def options(row: Row, module: ModuleType) -> argparse.Namespace:
+    """Return the options of a check with what a service has for it; its requests carry the service's key.
+
+    Raises:
+        CheckError: the check refuses one of them.
+    """
+    parser = known(module)
+    parsed = parser.parse_args(words(row, parser))
+    if vars(parsed).get("url"):
+        keys.use(parsed.url, parsed.api_key_file)
+    return parsed
+
+
+def _offer(row: Row) -> str:
+    return f"{row.name} has {', '.join(row.probes) or 'none'}"
