@@ -122,8 +122,8 @@ def well(signs: Signs) -> list[str]:
     names = [_address(name, signs) for name in names]
     names += [result.check for result in signs.results if result.state is State.OK]
     names += ["disk"] if all(disk.state is State.OK for disk in signs.disks) else []
-    known = [engine for engine in signs.engines.values() if engine.command]
-    names += ["compiler"] if known and not any(engine.lacks for engine in known) else []
+    looked_at = [engine for name, engine in signs.engines.items() if signs.services[name].command]
+    names += ["compiler"] if looked_at and not any(engine.lacks for engine in looked_at) else []
     return names + (["clock"] if signs.clock.synchronised else [])
 
 

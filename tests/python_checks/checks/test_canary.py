@@ -276,6 +276,7 @@ def test_a_run_costs_little(canary: Canary) -> None:
     environment = os.environ | {
         "PATH": f"{canary.directory}:{os.environ['PATH']}",
         "FAKE": str(canary.directory),
+        "CHECKS_HOME": str(canary.directory),
     }
     done = subprocess.run(
         [sys.executable, "-c", code],
