@@ -181,7 +181,7 @@ def test_a_third_service_is_in_the_same_screen(hosted: Hosted, server: Server) -
     """Neither its name nor its kind is known to any program: its row says where it is asked."""
     server.answers["/up"] = (200, "")
     hosted.add("ranker", "reranker", url=server.url, health_path="/up", command=("/bin/ranker", "--quick"))
-    hosted.shown("ranker", MainPID="1")
+    hosted.shown("ranker", MainPID="1", StateChangeTimestamp=f"@{time.time() - 3600:.0f}")
     done = hosted.checks("status", "--format", "json")
     result = json.loads(done.stdout)["results"][0]
     assert screen(Result("status", State.OK, "", evidence=result["evidence"]))["ranker"].state == State.OK

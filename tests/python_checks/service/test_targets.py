@@ -85,9 +85,10 @@ def test_all_judges_every_service(keyed: Hosted, server: Server) -> None:
     assert [each["check"] for each in one] == ["chat"]
 
 
-def test_several_are_told_apart(keyed: Hosted, server: Server) -> None:
+def test_several_are_told_apart(keyed: Hosted, backend: Server) -> None:
     """By their names for people, and by a label for a dashboard, which finds a probe by one name."""
-    keyed.add("embeddings", "embed", url=server.url, probes=["health"])
+    backend.answers["/health"] = (200, "")
+    keyed.add("embeddings", "embed", url=backend.url, probes=["health"])
     file = keyed.home / "x.prom"
     done = keyed.checks("health", "--textfile", str(file))
     assert [line.split(":")[0] for line in done.stdout.splitlines()] == [
