@@ -24,6 +24,7 @@ CHECKS = {
     "health": "checks.health",
     "models": "checks.models",
     "completion": "checks.completion",
+    "embedding": "checks.embedding",
     "tool-call": "checks.tool_call",
     "chat": "checks.chat",
     "model-files": "checks.model_files",
@@ -44,19 +45,6 @@ CHECKS = {
     "all": "checks.all",
 }
 SEVERAL = ("conformance", "all")  # these return a result for each of their cases
-# What is asked of each service that it fits; `all`, `status` and `doctor` look at several by themselves.
-OF_ONE = (
-    "health",
-    "models",
-    "completion",
-    "tool-call",
-    "chat",
-    "model-files",
-    "latency",
-    "conformance",
-    "canary",
-    "idle",
-)
 EPILOG = """\
 exit codes: 0 ok, 1 warning, 2 critical, 3 unknown (also: wrong usage, interrupted)
 help of one check: python -m python_checks tool-call --help"""
@@ -178,7 +166,7 @@ def _ask(
     options: argparse.Namespace, module: ModuleType, typed: Sequence[str], top: argparse.ArgumentParser
 ) -> list[Result]:
     """Run a check of what was typed, or of each service that it fits."""
-    if options.check not in OF_ONE or not targets.wanted(options, module, typed):
+    if options.check not in targets.OF_ONE or not targets.wanted(options, module, typed):
         return _results(options, module)
     results: list[Result] = []
     rows = targets.rows(options.check, options.service)

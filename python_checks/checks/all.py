@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from types import ModuleType
 from typing import NamedTuple
 
-from python_checks.checks import chat, completion, health, model_files, models, tool_call
+from python_checks.checks import chat, completion, embedding, health, model_files, models, tool_call
 from python_checks.core import options as opt
 from python_checks.core.result import Result, State, of
 from python_checks.report import verdict
@@ -21,6 +21,7 @@ CHECKS: dict[str, ModuleType] = {
     "health": health,
     "models": models,
     "completion": completion,
+    "embedding": embedding,
     "tool-call": tool_call,
     "chat": chat,
 }

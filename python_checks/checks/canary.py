@@ -8,7 +8,7 @@ from pathlib import Path
 
 from python_checks.canary import healing
 from python_checks.canary import memory as strikes
-from python_checks.canary.contact import converse, full_step, look
+from python_checks.canary.contact import converse, embed, full_step, look
 from python_checks.canary.liveness import Facts
 from python_checks.canary.memory import Memory
 from python_checks.canary.rules import Verdict, judge, patience
@@ -16,6 +16,7 @@ from python_checks.core import notify
 from python_checks.core import options as opt
 from python_checks.core.result import CheckError, Figure, Result, State
 from python_checks.service import managers, marks, registry
+from python_checks.service.facts import EMBED
 from python_checks.service.registry import Row
 from python_checks.service.unit import Unit
 
@@ -24,8 +25,8 @@ OF_A_SERVICE = True  # it asks a manager, too: an address is not enough
 
 TIMEOUT = 10.0
 # In the directory of what watches a service, and in that of the deploy.
-STATE, MAINTENANCE = "canary.json", "maintenance.json"
-LOCK, RELEASES = "deploy.lock", "releases"
+STATE = "canary.json"
+MAINTENANCE, LOCK, RELEASES = "watch/maintenance.json", "deploy.lock", "releases"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where strikes and restarts are kept; without it nothing is kept and nothing restarted",
     )
     for name, what in (
-        ("--maintenance", "while it exists nothing is judged and nothing restarted (that of the service)"),
+        ("--maintenance", "while it exists nothing is judged and nothing restarted (that of the host)"),
         ("--lock", "the deploy lock; while its run lives nothing is judged either (that of the host)"),
     ):
         parser.add_argument(name, type=Path, metavar="FILE", help=what)
@@ -87,7 +88,7 @@ def run(options: argparse.Namespace) -> Result:
 def placed(options: argparse.Namespace, row: Row) -> argparse.Namespace:
     """Return the options with the host's own places where none was given."""
     given, home = copy(options), registry.home() or Path()
-    given.maintenance = given.maintenance or Path(row.watch, MAINTENANCE)
+    given.maintenance = given.maintenance or home / MAINTENANCE
     given.lock = given.lock or home / LOCK
     given.releases = given.releases or home / RELEASES
     return given
@@ -112,12 +113,13 @@ def observe(options: argparse.Namespace, row: Row, memory: Memory) -> Facts:
     facts = facts._replace(unit=managers.reader(row.manager).ask(row))
     if facts.unit.state != "running":
         return facts
-    before = look(options.url)
-    facts = facts._replace(before=before, chat=converse(options.url, options.model, options.timeout))
+    before, embeds = look(options.url), row.kind == EMBED
+    ask = embed if embeds else converse
+    facts = facts._replace(before=before, chat=ask(options.url, options.model, options.timeout))
     if facts.chat.kind == "answered" and not (
         memory.measured and memory.process == (facts.unit.pid, facts.unit.started)
     ):
-        return facts._replace(step=full_step(options.url, options.model, options.step_tokens))
+        return facts._replace(step=full_step(options.url, options.model, options.step_tokens, embeds))
     settled = facts.chat.kind in ("answered", "refused", "nonsense")
     return facts if settled else facts._replace(after=look(options.url))
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from python_checks.core import options as opt
 from python_checks.core.result import CheckError, Result, conclude
-from python_checks.gpu import fit, health, holders, inventory, nvidia_smi, xid
+from python_checks.gpu import fit, health, holders, inventory, nvidia_smi, siblings, xid
 from python_checks.host import processes
 
 NEEDS: tuple[str, ...] = ()
@@ -76,6 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="VERSION",
         help="what the locked vLLM is built for (13.0)",
     )
+    opt.add_service(parser, "it will run; what other services of the host take of its GPUs is counted")
     add(
         "--pid",
         type=opt.pid,
@@ -113,6 +114,8 @@ def run(options: argparse.Namespace) -> Result:
     def own(pid: int) -> bool:
         return any(processes.belongs(pid, root) for root in options.pid)
 
+    shares = siblings.shares(found.gpus, options.service)
+    faults += siblings.judge(gpus, shares, options.gpu_memory_utilization)
     faults += holders.judge(gpus, own, options.gpu_memory_utilization)
     shared = " (shares the host's memory)"
     names = ", ".join(f"GPU {gpu.index} {gpu.name}{shared if gpu.shared else ''}" for gpu in gpus) or "no GPU"
@@ -124,7 +127,9 @@ def run(options: argparse.Namespace) -> Result:
         for gpu in gpus
     ]
     if options.model_directory and gpus:
-        free = [size for size in (holders.free(gpu, own) for gpu in gpus) if size is not None]
+        free = [
+            siblings.left(gpu, size, shares) for gpu in gpus if (size := holders.free(gpu, own)) is not None
+        ]
         budget, more = fit.judge(options, gpus, min(free, default=None))
         faults += more
         evidence["memory"] = budget.figures() if budget else None

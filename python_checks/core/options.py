@@ -75,14 +75,12 @@ def add_url(parser: argparse.ArgumentParser, default: str | None = URL) -> None:
     )
 
 
-def add_service(parser: argparse.ArgumentParser) -> None:
-    """Add --service, which the row of a service answers for."""
-    parser.add_argument(
-        "--service",
-        default="",
-        metavar="NAME",
-        help="of this host; without it, and without an address, every service that the check fits",
-    )
+def add_service(
+    parser: argparse.ArgumentParser,
+    about: str = "of this host; without it, and without an address, every service that the check fits",
+) -> None:
+    """Add --service, the name of a service of this host; `about` is its help."""
+    parser.add_argument("--service", default="", metavar="NAME", help=about)
 
 
 def add_model(parser: argparse.ArgumentParser, default: str | None = MODEL) -> None:

@@ -78,6 +78,7 @@ def gpu_arguments(vllm: Service) -> Sequence[str]:
             arguments += [f"--{name}", value]
     if "--disable-custom-all-reduce" in vllm.command:
         arguments.append("--disable-custom-all-reduce")
+    arguments += ["--service", vllm.name] if vllm.name else []
     return [*arguments, "--pid", str(vllm.pid)] if vllm.pid else arguments
 
 

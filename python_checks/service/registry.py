@@ -90,6 +90,15 @@ def one(name: str) -> Row:
     return found
 
 
+def siblings(name: str) -> list[Row]:
+    """Return the other services of this host; none where the registry cannot be read, which stops no start."""
+    directory = home()
+    try:
+        return [row for row in rows(directory) if row.name != name and row.manager] if directory else []
+    except CheckError:
+        return []
+
+
 def _read(path: Path) -> Row:
     """Read a row; a link to a release that is not there means that none is activated."""
     known = {each.name for each in fields(Row)}

@@ -18,6 +18,11 @@ ADDRESSES = (
     "--directory",
     "--model-directory",
 )  # what a check is about, typed by a person
+# What is asked of each service that it fits; `all`, `status` and `doctor` look at several by themselves.
+OF_ONE = {
+    *("health", "models", "completion", "embedding", "tool-call", "chat", "model-files", "latency"),
+    *("conformance", "canary", "idle"),
+}
 BY_HAND = f"{registry.DEPLOY}; or say which server: --url URL"
 
 
