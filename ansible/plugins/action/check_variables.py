@@ -18,6 +18,7 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.action import ActionBase
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "common"))
+import instances
 from variable_relations import (
     contradictions,
     rendered_flags,
@@ -94,6 +95,15 @@ class ActionModule(ActionBase):
         }
         faults += contradictions(values, variables["group_names"], served)
         faults += repeated(values["vllm_extra_args"], rendered_flags(roles))
+        rows = values["vllm_extra_instances"] if "vllm" in variables["group_names"] else []
+        faults += instances.faults(rows, values, defaults, specs["vllm"])
+        for where, row in instances.named(rows):
+            own = defaults | {"vllm_lock": values["vllm_lock"]} | row
+            more = [
+                *contradictions(own, ["vllm"], served),
+                *repeated(own["vllm_extra_args"], rendered_flags(roles)),
+            ]
+            faults += [f"{where}: {line}" for line in more if "vllm_name" in row]
         if args["needed"]:
             faults += self.unmanageable(values)
             faults += self.privileged(values, variables["group_names"])

@@ -36,9 +36,7 @@ def test_playbooks_run_nothing_of_others(host: Host) -> None:
             run = host.playbook(f"ansible/{name}.yml", *AS_VRSOFT)
             assert run.returncode == 0, run.stdout
         host.told("systemctl start deep-probe canary", seconds=300)
-        host.told(
-            "cd /tmp && /opt/vllm/bin/checks port --port 1 && /opt/vllm/bin/checks follow vllm"
-        )
+        host.told("cd /tmp && /opt/vllm/bin/checks port --port 1 && /opt/vllm/bin/checks follow vllm")
         assert ran(host) == ""
 
 
