@@ -27,6 +27,15 @@ def named(rows: list[Any]) -> Iterator[tuple[str, Values]]:
             yield f"{ROWS}, {row.get('vllm_name', f'row {number}')}", dict(row)
 
 
+def sound(row: Values, options: dict[str, dict[str, Any]]) -> Values:
+    """Return the variables of a row that are such, with values that can be meant."""
+    return {
+        name: value
+        for name, value in row.items()
+        if name in options and not own_fault(name, value, options[name])
+    }
+
+
 def faults(
     rows: list[Any], values: Values, defaults: Values, options: dict[str, dict[str, Any]]
 ) -> Iterator[str]:
