@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ def test_a_row_that_is_meant() -> None:
         ({"vllm_name": "a" * 17}, "vllm_name is 'aaaa"),
         ({"vllm_port": 8000}, "vllm_port is 8000, as vllm_port is"),
         ({"vllm_port": "8080"}, "vllm_port is 8080, as backend_port is"),
-        ({"vllm_api_key": ["sk-secret"]}, "vllm_api_key is not what it takes"),
+        ({"vllm_secrets": ["sk-secret"]}, "vllm_secrets is not what it takes"),
     ],
 )
 def test_a_row_that_cannot_be_meant(change: dict[str, Any], words: str) -> None:
@@ -89,6 +90,7 @@ def test_a_row_begins_with_the_roles_defaults_and_what_is_the_hosts(tmp_path: Pa
     """Shown by a task in place of one of the role: names, places, jobs and flags are its own."""
     host: dict[str, Any] = {
         "ansible_connection": "local",
+        "ansible_python_interpreter": sys.executable,
         "host_directory": "/opt/x",
         "service_manager": "systemd",
         "vllm_model": "/srv/first",
