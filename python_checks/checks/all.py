@@ -2,9 +2,9 @@
 
 import argparse
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from types import ModuleType
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType, ModuleType
+from typing import Any, NamedTuple
 
 from python_checks.checks import chat, completion, embedding, health, model_files, models, tool_call
 from python_checks.core import options as opt
@@ -55,7 +55,8 @@ def run(options: argparse.Namespace, timed: Timed) -> list[Result]:
         verdict.forget(options.remember)
     if options.url or options.backend_url or options.directory:
         return carry_out(list(by_hand(options)), timed)
-    return carry_out(list(of_rows(targets.rows("", options.service), options.timeout)), timed)
+    typed = {"model": options.model, "api_key_file": options.api_key_file, "timeout": options.timeout}
+    return carry_out(list(of_rows(targets.rows("", options.service), typed)), timed)
 
 
 def by_hand(options: argparse.Namespace) -> Iterator[Step]:
@@ -70,16 +71,15 @@ def by_hand(options: argparse.Namespace) -> Iterator[Step]:
     yield from (Step(name, options) for name in CHECKS if wanted.get(name))
 
 
-def of_rows(rows: Sequence[Row], timeout: float = TIMEOUT) -> Iterator[Step]:
-    """Yield the checks of services.
+def of_rows(rows: Sequence[Row], typed: Mapping[str, Any] = MappingProxyType({})) -> Iterator[Step]:
+    """Yield the checks of services; what is `typed` wins over what their rows tell.
 
     Raises:
         CheckError: a check refuses what the row of a service tells it.
     """
     for row in rows:
         for name in (name for name in CHECKS if name in row.probes):
-            own = targets.options(row, CHECKS[name])
-            own.timeout = timeout
+            own = targets.options(row, CHECKS[name], typed)
             yield Step(name, own, (row.name, *row.asks))
 
 

@@ -1,10 +1,10 @@
 """Which services a check is about, and what their rows have to tell it."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from python_checks.api import keys
 from python_checks.core.options import Parser
@@ -110,14 +110,22 @@ def words(row: Row, parser: Parser, with_key: bool = True) -> list[str]:
     return [f"--{name}={value}" for name, value in told.items() if f"--{name}" in parser.known]
 
 
-def options(row: Row, module: ModuleType) -> argparse.Namespace:
+def options(row: Row, module: ModuleType, typed: Mapping[str, Any]) -> argparse.Namespace:
     """Return the options of a check with what a service has for it; its requests carry the service's key.
+
+    Args:
+        row: The service.
+        module: The check.
+        typed: What was typed, None where it was not; it wins.
 
     Raises:
         CheckError: the check refuses one of them.
     """
     parser = known(module)
     parsed = parser.parse_args(words(row, parser))
+    for name, value in typed.items():
+        if value is not None and name in vars(parsed):
+            setattr(parsed, name, value)
     if vars(parsed).get("url"):
         keys.use(parsed.url, parsed.api_key_file)
     return parsed

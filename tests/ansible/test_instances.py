@@ -37,6 +37,7 @@ def test_a_row_that_is_meant() -> None:
         ({"vllm_prot": 1}, "embeddings: vllm_prot is not a variable of a vLLM; did you mean vllm_port?"),
         ({"vllm_extra_instances": []}, "vllm_extra_instances is not a variable of a vLLM"),
         ({"backend_port": 1}, "backend_port is not a variable of a vLLM"),
+        ({"vllm_lock": "vllm-cuda"}, "vllm_lock is the host's, for all of its vLLMs"),
         ({"vllm_port": 0}, "vllm_port is 0; give a number from 1 to 65535"),
         ({"vllm_kind": "chatty"}, "vllm_kind"),
         ({"vllm_name": "vllm"}, "vllm_name is 'vllm'; give a name"),
@@ -101,7 +102,7 @@ def test_a_row_begins_with_the_roles_defaults_and_what_is_the_hosts(tmp_path: Pa
         "vllm_api_key": "sk-first",
         "vllm_extra_instances": [
             ROW,
-            ROW | {"vllm_name": "small", "vllm_port": 8003, "vllm_kind": "chat", "vllm_user": "lee"},
+            ROW | {"vllm_name": "small", "vllm_port": 8003, "vllm_kind": "chat", "vllm_host": "::1"},
         ],
     }
     (tmp_path / "hosts.json").write_text(json.dumps({"vllm": {"hosts": {"host": host}}}))
@@ -125,7 +126,7 @@ def test_a_row_begins_with_the_roles_defaults_and_what_is_the_hosts(tmp_path: Pa
         "",
         "/opt/x/logs/embeddings.log",
     ]
-    assert small["variables"][:4] == ["small", 8003, "/srv/e", "lee"]
+    assert small["variables"][:4] == ["small", 8003, "/srv/e", "kim"]
     assert embeddings["watch"] == "/opt/x/watch/embeddings"
     assert embeddings["key"] == "/opt/x/secrets/embeddings/current/VLLM_API_KEY"
     assert [job["name"] for job in embeddings["jobs"]] == ["canary-embeddings"]

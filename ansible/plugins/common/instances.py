@@ -16,6 +16,7 @@ NAME = re.compile(r"[a-z][a-z0-9-]{0,15}")
 TAKEN = re.compile(
     r"vllm|backend|gateway|uv|checks|services|releases|(?:canary|deep-probe|vllm|backend|systemd)-.*|canary|deep-probe"
 )
+HOSTS = ("vllm_lock", "vllm_python", "vllm_user")  # one environment and one user are all vLLMs' of a host
 NEEDED = ("vllm_name", "vllm_port", "vllm_model")
 REST = 1e-6
 
@@ -53,6 +54,8 @@ def faults(
                 yield f"{where}: {name} is not a variable of a vLLM" + (
                     f"; did you mean {near[0]}?" if near else "."
                 )
+            elif name in HOSTS:
+                yield f"{where}: {name} is the host's, for all of its vLLMs. Set it beside {ROWS}."
             elif why := own_fault(name, value, options[name]):
                 yield f"{where}: {why}"
         yield from (

@@ -78,6 +78,9 @@ def test_all_judges_every_service(keyed: Hosted, server: Server) -> None:
         ("vllm", "models", "ok"),
         ("backend", "chat", "ok"),
     ]
+    assert "other is not served" in keyed.checks("all", "--model", "other").stdout
+    (keyed.home / "wrong").write_text("sk-wrong")
+    assert "says 401" in keyed.checks("all", "--api-key-file", str(keyed.home / "wrong")).stdout
     server.answers["/health"] = (503, "")
     results = json.loads(keyed.checks("all", "--format", "json").stdout)["results"]
     assert [each["reason"] for each in results][1:] == ["not run, health failed"] * 2
