@@ -43,7 +43,7 @@ sys.exit(code)
 """
 CHECK = MEASURED.format(run="from python_checks.cli import main\ncode = main(sys.argv[1:])")
 CANARY = MEASURED.format(
-    run="from python_checks.contact import converse, look\ncode = 0\n"
+    run="from python_checks.canary.contact import converse, look\ncode = 0\n"
     "print(look(sys.argv[1]))\n"
     "try:\n    print(converse(sys.argv[1], 'm', 3))\nexcept Exception as error:\n    print(type(error).__name__, error)"
 )
