@@ -38,7 +38,11 @@ class Screen:
 
 
 def result(
-    name: str, row: Row, act: Callable[[Callable[[str], None]], bool], outcome: Callable[[], str]
+    name: str,
+    row: Row,
+    act: Callable[[Callable[[str], None]], bool],
+    outcome: Callable[[], str],
+    anew: bool,
 ) -> Result:
     """Follow a start and judge it.
 
@@ -47,9 +51,10 @@ def result(
         row: The service.
         act: Restarts or follows it, tells its phases to its argument, and returns whether the service answers.
         outcome: Returns in a word how the start ended.
+        anew: It begins now; what the log holds already is of an earlier one.
     """
     log, screen = Path(row.log), Screen()
-    since = log.stat().st_size if log.exists() else 0
+    since = log.stat().st_size if anew and log.exists() else 0
     if act(screen.say):
         return conclude(name, [], f"{row.name} answers after {screen.passed:.0f} s")
     words = f"{row.unit}.service did not get ready ({outcome()})."

@@ -19,4 +19,6 @@ def run(options: argparse.Namespace) -> Result:
     """Follow it."""
     row = registry.one(options.name)
     reader = managers.reader(row.manager)
-    return followed.result("follow", row, partial(reader.follow, row), partial(reader.outcome, row))
+    return followed.result(
+        "follow", row, partial(reader.follow, row), partial(reader.outcome, row), anew=False
+    )

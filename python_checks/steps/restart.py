@@ -28,7 +28,9 @@ def run(options: argparse.Namespace) -> Result:
     reader = managers.reader(row.manager)
     if options.judged:
         return judged(reader, row)
-    return followed.result("restart", row, partial(reader.restart, row), partial(reader.outcome, row))
+    return followed.result(
+        "restart", row, partial(reader.restart, row), partial(reader.outcome, row), anew=True
+    )
 
 
 def judged(reader: managers.Reader, row: registry.Row) -> Result:

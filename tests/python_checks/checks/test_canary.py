@@ -309,3 +309,23 @@ def test_a_full_step_is_measured_once_a_process(canary: Canary, server: Server) 
     assert figures(canary.run(*options)[1])["patience"] == 300
     second = [request[1]["prompt"] for request in server.requests if request[0] == "/v1/completions"]
     assert len(second) == 2 and second[0] != second[1]
+
+
+def test_a_persons_look_keeps_and_restarts_nothing(canary: Canary, tmp_path: Path) -> None:
+    """It goes on from what the timer's runs kept, and says what the next one would."""
+    canary.quick()
+    canary.mode("hang")
+    canary.run(), canary.run()
+    watch = tmp_path / "watch"
+    watch.mkdir()
+    kept = watch / "canary.json"
+    kept.write_bytes(canary.state.read_bytes())
+    before = kept.read_bytes()
+    canary.register("vllm", watch=str(watch))
+    typed = [word for word in canary.arguments() if word not in ("--state", str(canary.state))]
+    canary.arguments = lambda *more: [*typed, *more]  # type: ignore[method-assign]  # as it is typed
+    for _ in range(3):
+        code, result = canary.run()
+        assert code == 2 and "strike 3 of 3" in result["reason"] and "restarted" not in result["reason"]
+    assert canary.restarts == [] and kept.read_bytes() == before
+    assert [path.name for path in watch.iterdir()] == ["canary.json"]

@@ -59,6 +59,10 @@ def test_a_start_that_fails_is_told_by_its_log_since_then(hosted: Hosted, tmp_pa
         "old no more",
     ]
     assert "of an earlier start" not in done.stdout
+    done = hosted.checks("follow", "vllm")
+    assert done.returncode == 2 and "wait CRITICAL: process 7 ended" in done.stdout, (
+        "it began before it is followed"
+    )
 
 
 def test_a_service_of_nobody(hosted: Hosted) -> None:
