@@ -57,7 +57,8 @@ def result(
     since = log.stat().st_size if anew and log.exists() else 0
     if act(screen.say):
         return conclude(name, [], f"{row.name} answers after {screen.passed:.0f} s")
-    words = f"{row.unit}.service did not get ready ({outcome()})."
+    name_there = f"{row.unit}.service" if row.manager == "systemd" else row.unit
+    words = f"{name_there} did not get ready ({outcome()})."
     lines = written(log, since)
     verdicts = [line for line in lines if VERDICT.match(line)][-4:]
     told = [words, *dict.fromkeys(verdicts), f"The end of {log}:", *(line[:200] for line in lines[-LINES:])]

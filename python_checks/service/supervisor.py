@@ -116,11 +116,8 @@ def _look(control: Sequence[str]) -> tuple[dict[str, str] | None, str]:
     try:
         if not command.run([*control, "pid"], TIMEOUT).text.strip().isdecimal():
             return None, ""
-        lines = (
-            line.split(maxsplit=2)
-            for line in command.run([*control, "status"], TIMEOUT).text.splitlines()
-            if line.strip()
-        )
+        text = command.run([*control, "status"], TIMEOUT).text
+        lines = (line.split(maxsplit=2) for line in text.splitlines() if line.strip())
         # What stands behind the word is a reason where it could not be started, else pid and time.
         words = {
             name: " ".join([word, *(rest if word in ("FATAL", "BACKOFF") else [])])

@@ -30,16 +30,22 @@ class Third:
             "host_directory": str(self.home),
             "service_manager": "supervisor",
             "ranker_port": port,
+            "ranker_kind": "reranker",
             "ranker_files": str(self.files),
         }
         (folder / "hosts.json").write_text(json.dumps({"ranker": {"hosts": {"host": host}}}))
+        (folder / "vllm.json").write_text(json.dumps({"vllm": {"hosts": {"host": host}}}))
 
-    def play(self, entry: str) -> subprocess.CompletedProcess[str]:
+    def play(self, entry: str, *more: str) -> subprocess.CompletedProcess[str]:
         """Run the role with an entry point of roles/service."""
         inventory = str(self.folder / "hosts.json")
-        return run_playbook(
-            "tests/ansible/third.yml", self.home, "-e", f"ranker_entry={entry}", inventory=inventory
-        )
+        words = ("-e", f"ranker_entry={entry}", *more)
+        return run_playbook("tests/ansible/third.yml", self.home, *words, inventory=inventory)
+
+    def remove(self, name: str) -> subprocess.CompletedProcess[str]:
+        """Remove a further vLLM."""
+        inventory = str(self.folder / "vllm.json")
+        return run_playbook("ansible/remove.yml", self.home, "-e", f"service={name}", inventory=inventory)
 
     def checks(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Type a check on the host."""
@@ -95,3 +101,19 @@ def test_it_is_removed(third: Third) -> None:
     assert list((third.home / "services").iterdir()) == [] == list((third.home / "releases").glob("ranker*"))
     done = third.checks("status")
     assert done.returncode == 3 and "no service is deployed on this host" in done.stdout
+
+
+def test_a_further_vllm_is_removed_alone_by_its_name(third: Third) -> None:
+    """One that no inventory names any more: the registry knows it."""
+    assert third.play("main", "-e", "ranker_kind=embed").returncode == 0
+    for name in ("nope", "vllm", ""):
+        run = third.remove(name)
+        said = " ".join(run.stdout.split())
+        assert run.returncode == 2 and "beside the first one; it has ranker. Nothing was touched." in said, (
+            run.stdout
+        )
+    assert third.checks("health").returncode == 0
+    run = third.remove("ranker")
+    assert run.returncode == 0 and "ranker is removed." in run.stdout, run.stdout
+    assert list((third.home / "services").iterdir()) == [] and third.checks("health").returncode == 3
+    assert not (third.home / "deploy.lock").exists()
