@@ -171,9 +171,7 @@ def _ask(
     results: list[Result] = []
     rows = targets.rows(options.check, options.service)
     for row in rows:
-        told = targets.words(
-            row, targets.known(module), with_key=not targets.typed(typed, *targets.ADDRESSES)
-        )
+        told = targets.words(row, targets.known(module), with_key=not targets.addressed(module, typed))
         own = top.parse_args([options.check, *told, *typed])
         own.row = row
         results += [of(result, row.name, len(rows) > 1) for result in _results(own, module)]

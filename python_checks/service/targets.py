@@ -12,12 +12,8 @@ from python_checks.core.result import CheckError, Fault, State
 from python_checks.service import registry
 from python_checks.service.registry import Row
 
-ADDRESSES = (
-    "--url",
-    "--backend-url",
-    "--directory",
-    "--model-directory",
-)  # what a check is about, typed by a person
+# What a check is about: the first of these that it has.
+ADDRESSES = (("--url",), ("--backend-url",), ("--directory", "--model-directory"))
 # What is asked of each service that it fits; `all`, `status` and `doctor` look at several by themselves.
 OF_ONE = {
     *("health", "models", "completion", "embedding", "tool-call", "chat", "model-files", "latency"),
@@ -34,16 +30,18 @@ class Strict(Parser):
         raise CheckError(Fault(message, "correct this option of the service, and deploy again"))
 
 
-def typed(words: Sequence[str], *names: str) -> bool:
-    """Tell whether one of some options is on the command line."""
+def addressed(module: ModuleType, words: Sequence[str]) -> bool:
+    """Tell whether a person typed what a check is about."""
+    options = known(module).known
+    names = next((names for names in ADDRESSES if options & set(names)), ())
     return any(word.partition("=")[0] in names for word in words)
 
 
 def wanted(options: argparse.Namespace, module: ModuleType, words: Sequence[str]) -> bool:
-    """Tell whether a check is about services of this host: one is named, or none of its addresses is typed where there are services."""
+    """Tell whether a check is about services of this host: one is named, or no address is typed where there are services."""
     if options.service or vars(module).get("OF_A_SERVICE"):
         return True
-    return registry.home() is not None and not typed(words, *ADDRESSES)
+    return registry.home() is not None and not addressed(module, words)
 
 
 def known(module: ModuleType) -> Strict:

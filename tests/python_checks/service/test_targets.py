@@ -64,6 +64,7 @@ def test_what_is_typed_wins_and_gets_no_key_of_a_row(keyed: Hosted, server: Serv
         done = keyed.checks("models", *words)
         assert done.returncode == 2 and "401" in done.stdout, done.stdout
     assert keys(server) == {""}
+    assert "backend says 401" in keyed.checks("chat", f"--backend-url={server.url}").stdout
     (keyed.home / "own").write_text(KEY)
     assert (
         keyed.checks("models", "--url", server.url, "--api-key-file", str(keyed.home / "own")).returncode == 0
