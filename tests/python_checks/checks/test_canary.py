@@ -329,3 +329,17 @@ def test_a_persons_look_keeps_and_restarts_nothing(canary: Canary, tmp_path: Pat
         assert code == 2 and "strike 3 of 3" in result["reason"] and "restarted" not in result["reason"]
     assert canary.restarts == [] and kept.read_bytes() == before
     assert [path.name for path in watch.iterdir()] == ["canary.json"]
+
+
+def test_a_model_that_does_not_chat_is_asked_for_embeddings(canary: Canary, server: Server) -> None:
+    vectors = [[1.0, 2.0], [2.0, 1.0]]
+    server.answers["/v1/embeddings"] = lambda _: (200, {"data": [{"embedding": each} for each in vectors]})
+    canary.register("vllm", kind="embed", options={"step-tokens": "5"})
+    code, result = canary.run("--url", server.url)
+    assert (code, result["evidence"]["condition"]) == (0, "alive"), result
+    asked = [body for path, body in server.requests if path == "/v1/embeddings"]
+    assert len(asked[0]["input"]) == 2 and len(asked[1]["input"]) == 5, "two texts, and one full step"
+    assert not [path for path, _ in server.requests if path not in ("/v1/embeddings", "/metrics")]
+    vectors[1] = vectors[0]
+    code, result = canary.run("--url", server.url)
+    assert (code, result["evidence"]["condition"]) == (2, "nonsense") and "same embedding" in result["reason"]
