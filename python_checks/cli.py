@@ -10,18 +10,21 @@ from collections.abc import Iterable, Sequence
 from types import ModuleType
 from typing import TextIO
 
+from python_checks import __version__
 from python_checks.api import keys
 from python_checks.core.hidden import without
 from python_checks.core.options import Parser
-from python_checks.core.result import CheckError, Result, State, one_line, worst
+from python_checks.core.result import CheckError, Result, State, conclude, of, one_line, worst
 from python_checks.core.timed import timed
 from python_checks.report import formats, textfile, verdict
+from python_checks.service import targets
 
 # Name -> module, of which only the chosen one is loaded: a probe may run every minute.
 CHECKS = {
     "health": "checks.health",
     "models": "checks.models",
     "completion": "checks.completion",
+    "embedding": "checks.embedding",
     "tool-call": "checks.tool_call",
     "chat": "checks.chat",
     "model-files": "checks.model_files",
@@ -31,6 +34,8 @@ CHECKS = {
     "guard": "steps.guard",
     "wait": "steps.wait",
     "idle": "steps.idle",
+    "restart": "steps.restart",
+    "follow": "steps.follow",
     "latency": "checks.latency",
     "stop": "steps.stop",
     "status": "checks.status",
@@ -42,8 +47,7 @@ CHECKS = {
 SEVERAL = ("conformance", "all")  # these return a result for each of their cases
 EPILOG = """\
 exit codes: 0 ok, 1 warning, 2 critical, 3 unknown (also: wrong usage, interrupted)
-options from a file, one per line:  python -m python_checks all @/path/args
-help of one check:                  python -m python_checks tool-call --help"""
+help of one check: python -m python_checks tool-call --help"""
 
 
 def load(name: str) -> ModuleType:
@@ -58,8 +62,8 @@ def parser(names: Iterable[str] = CHECKS) -> argparse.ArgumentParser:
         description="Probes of a served model: each prints a verdict, its reason, and a remedy on failure.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        fromfile_prefix_chars="@",
     )
+    top.add_argument("--version", action="version", version=f"vllm-deploy {__version__}")
     commands = top.add_subparsers(dest="check", required=True, metavar="CHECK", title="checks")
     for name in names:
         module = load(name)
@@ -69,7 +73,7 @@ def parser(names: Iterable[str] = CHECKS) -> argparse.ArgumentParser:
         command.add_argument(
             "--format",
             choices=formats.FORMATS,
-            default="text",
+            default=vars(module).get("FORMAT", "text"),
             help="one line, a table, a screen, JSON, or JUnit's XML (%(default)s)",
         )
         command.add_argument(
@@ -133,20 +137,20 @@ def _silence(stream: TextIO) -> None:
 
 def _run(arguments: Sequence[str] | None) -> list[Result]:
     words = list(sys.argv[1:] if arguments is None else arguments)
-    # What is behind "--" is another program's: no word of it is ours to read, not even one that begins with "@".
+    # What is behind "--" is another program's: no word of it is ours to read.
     end = words.index("--") if "--" in words else len(words)
     top = parser(words[:1] if words[:1] and words[0] in CHECKS else CHECKS)
     options = top.parse_args(words[:end])
     options.arguments = words[end + 1 :]
     if options.arguments and options.check != "config":
         top.error(f"{options.check} takes nothing behind --")
-    if vars(options).get("url"):  # an option of most
-        keys.use(options.url, options.api_key_file)
     module = load(options.check)
     for library in module.NEEDS:  # loaded now, so that a check's time is its own
         importlib.import_module(library)
-    several = options.check in SEVERAL
-    results = module.run(options, timed) if several else [timed(options.check, module.run, options)]
+    try:
+        results = _ask(options, module, words[1:end], top)
+    except CheckError as error:
+        results = [conclude(options.check, [error.fault], "")]
     if vars(options).get("remember") or vars(options).get("history"):  # options of some
         results = verdict.keep(options, results)
     with contextlib.suppress(BrokenPipeError, SystemExit):  # the latter is what rich makes of the former
@@ -156,3 +160,28 @@ def _run(arguments: Sequence[str] | None) -> list[Result]:
         directory = vars(options).get("releases")  # an option of `all`
         textfile.write(options.textfile, results, verdict.activated(directory) if directory else {})
     return results
+
+
+def _ask(
+    options: argparse.Namespace, module: ModuleType, typed: Sequence[str], top: argparse.ArgumentParser
+) -> list[Result]:
+    """Run a check of what was typed, or of each service that it fits."""
+    if options.check not in targets.OF_ONE or not targets.wanted(options, module, typed):
+        return _results(options, module)
+    results: list[Result] = []
+    rows = targets.rows(options.check, options.service)
+    for row in rows:
+        told = targets.words(row, targets.known(module), with_key=not targets.addressed(module, typed))
+        own = top.parse_args([options.check, *told, *typed])
+        own.row = row
+        results += [of(result, row.name, len(rows) > 1) for result in _results(own, module)]
+    return results
+
+
+def _results(options: argparse.Namespace, module: ModuleType) -> list[Result]:
+    if vars(options).get("url"):  # an option of most
+        keys.use(options.url, options.api_key_file)
+    if options.check in SEVERAL:
+        results: list[Result] = module.run(options, timed)
+        return results
+    return [timed(options.check, module.run, options)]

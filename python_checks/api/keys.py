@@ -44,7 +44,7 @@ def of(url: str) -> str:
     if origin not in _files:
         return ""
     path = _files[origin]
-    key = _read(path) if path else os.environ.get(VARIABLE, "")
+    key = read(path) if path else os.environ.get(VARIABLE, "")
     if not key and not path:
         return ""
     if not all("!" <= char <= "~" for char in key) or not key:
@@ -53,8 +53,12 @@ def of(url: str) -> str:
     return key
 
 
-def _read(path: Path) -> str:
-    """Return the text of a file, or of the systemd credential with its name."""
+def read(path: Path) -> str:
+    """Return the text of a file, or of the systemd credential with its name.
+
+    Raises:
+        CheckError: it cannot be read.
+    """
     credential = Path(os.environ.get("CREDENTIALS_DIRECTORY", os.devnull), path.name)
     try:
         found = credential if credential.exists() else path

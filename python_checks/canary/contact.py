@@ -2,9 +2,11 @@
 
 import random
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
-from python_checks.api import metrics
+from python_checks.api import embeddings, metrics
 from python_checks.api.http import Light, Reply
 from python_checks.api.http_errors import NoAnswerError, OddReplyError, SeveredError
 from python_checks.api.openai import PATH, begun, choice, hello
@@ -28,15 +30,30 @@ def look(base: str) -> Look:
         return Look(blind=error.fault.reason)
 
 
+def embed(base: str, model: str, timeout: float) -> Chat:
+    """Ask for the embeddings of two texts, in place of a chat, which the model does not know.
+
+    Raises:
+        CheckError: it could not be sent.
+    """
+    return _converse(base + embeddings.PATH, embeddings.body(model), timeout, _embedded)
+
+
 def converse(base: str, model: str, timeout: float) -> Chat:
     """Send one tiny chat, as the one that ends a start.
 
     Raises:
         CheckError: it could not be sent.
     """
+    return _converse(base + PATH, hello(model, TOKENS), timeout, _chatted)
+
+
+def _converse(
+    url: str, body: dict[str, Any], timeout: float, judge: Callable[[Reply], tuple[str, str]]
+) -> Chat:
     start = time.monotonic()
     try:
-        reply = Light("POST", base + PATH, hello(model, TOKENS), timeout).result()
+        reply = Light("POST", url, body, timeout).result()
     except NoAnswerError as error:
         return Chat("late", error.fault.reason, time.monotonic() - start)
     except SeveredError as error:
@@ -47,29 +64,39 @@ def converse(base: str, model: str, timeout: float) -> Chat:
         raise CheckError(replace(error.fault, state=State.UNKNOWN)) from error
     seconds = time.monotonic() - start
     try:
-        first = choice(reply)
+        found, words = judge(reply)
     except CheckError as error:
         return Chat(kind(reply), error.fault.reason, seconds)
-    if fault := begun(first, "chat"):
-        return Chat(
-            "failed" if first.get("finish_reason") in ("abort", "error") else "nonsense",
-            fault.reason,
-            seconds,
-        )
-    return Chat("answered", f"answered in {seconds:.2f} s", seconds)
+    return Chat(found, words or f"answered in {seconds:.2f} s", seconds)
 
 
-def full_step(base: str, model: str, tokens: int) -> float:
+def _chatted(reply: Reply) -> tuple[str, str]:
+    """Return what kind of an answer a chat got, and what is wrong with it."""
+    first = choice(reply)
+    fault = begun(first, "chat")
+    if not fault:
+        return "answered", ""
+    return ("failed" if first.get("finish_reason") in ("abort", "error") else "nonsense"), fault.reason
+
+
+def _embedded(reply: Reply) -> tuple[str, str]:
+    faults = embeddings.faults(embeddings.vectors(reply), len(embeddings.TEXTS))
+    return ("nonsense", faults[0].reason) if faults else ("answered", "")
+
+
+def full_step(base: str, model: str, tokens: int, embeds: bool = False) -> float:
     """Have the engines read as many tokens as fit into one step, and return how many seconds that took, STEP at most.
 
     It is 0 where the server refuses: it may serve no completions, or shorter ones.
     """
     # Others each time, or the cache would know them.
     prompt = [random.randrange(*ORDINARY) for _ in range(tokens)]
-    body = {"model": model, "prompt": prompt, "temperature": 0, "max_tokens": 1}
+    path, body = "/v1/completions", {"model": model, "prompt": prompt, "temperature": 0, "max_tokens": 1}
+    if embeds:
+        path, body = embeddings.PATH, {"model": model, "input": prompt}
     start = time.monotonic()
     try:
-        reply = Light("POST", f"{base}/v1/completions", body, STEP).result()
+        reply = Light("POST", base + path, body, STEP).result()
     except NoAnswerError:
         return STEP
     except CheckError:

@@ -3,11 +3,11 @@
 from typing import NamedTuple
 
 from python_checks.api.metrics import Counters, Queue
-from python_checks.canary.manager import Unit
 from python_checks.canary.memory import Memory
 from python_checks.core.result import CheckError, Fault, State
 from python_checks.core.words import span
 from python_checks.service.marks import Traces
+from python_checks.service.unit import Unit
 
 
 class Chat(NamedTuple):

@@ -1,13 +1,27 @@
-"""What the canary and the deep probe found last, as lines of a screen; `bin/checks status --watch` reads what their timers keep."""
+"""What the canary and the deep probe found last, as lines of a screen, by what their timers keep."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from python_checks.core.result import Line, State
 from python_checks.core.words import ago, count
 from python_checks.report import history, verdict
+from python_checks.service.registry import Row
 
 CANARY, DEEP, HISTORY = "canary.verdict", "deep.verdict", "history.json"  # files of the directory
 SILENT = 300.0  # seconds; a canary that said nothing for so long does not run
+
+
+def of_rows(rows: Sequence[Row], now: float) -> list[Line]:
+    """Return the lines of each service that is watched; of several they say whose they are."""
+    watched = [row for row in rows if row.watch]
+    found = []
+    for row in watched:
+        of = f" of {row.name}" if len(watched) > 1 else ""
+        own = lines(Path(row.watch), now)
+        own = own if "conformance" in row.probes else own[:1]  # of that no nightly probe tries anything
+        found += [line._replace(label=line.label + of) for line in own]
+    return found
 
 
 def lines(directory: Path, now: float) -> list[Line]:

@@ -25,6 +25,7 @@ REMEDY_OTHER = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this check."""
+    opt.add_service(parser)
     opt.add_backend_url(parser)
     opt.add_timeout(parser, TIMEOUT)
 

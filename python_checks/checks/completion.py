@@ -14,6 +14,7 @@ TIMEOUT = 120.0  # the first chat on a CPU takes 16 s of compilation
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this check."""
+    opt.add_service(parser)
     opt.add_server(parser, TIMEOUT)
 
 

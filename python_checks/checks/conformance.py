@@ -24,12 +24,12 @@ Timed = Callable[[str, Callable[[argparse.Namespace], Result], argparse.Namespac
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this check."""
+    opt.add_service(parser)
     opt.add_url(parser)
     opt.add_model(parser)
     opt.add_backend_url(parser, default=None)
     opt.add_langchain(parser)
     opt.add_remember(parser)
-    opt.add_unused(parser, "--model-directory", "--step-tokens")
     opt.add_timeout(parser, TIMEOUT)
     opt.add_deadline(parser, DEADLINE, "matrix")
     latency.add_limits(parser)

@@ -3,57 +3,53 @@
 import argparse
 import shutil
 import time
-from collections.abc import Mapping
-from copy import copy
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import ModuleType
 
 from python_checks.checks import all as all_checks
 from python_checks.checks import gpu, port, status
 from python_checks.core.finding import Finding
-from python_checks.core.options import ServiceParser
-from python_checks.core.result import SEVERITY, Line, Result, State, worst
+from python_checks.core.result import SEVERITY, Line, Result, State, of, worst
 from python_checks.core.timed import timed
 from python_checks.doctor import diagnosis, firewall, language, look, places, stuck
-from python_checks.doctor.signs import Signs
-from python_checks.service import engine_facts
+from python_checks.doctor.signs import Engine, Signs
+from python_checks.service import engine_facts, registry, targets
 from python_checks.service.facts import Service
 from python_checks.service.last_words import LastWords
+from python_checks.service.registry import Row
 
 NEEDS: tuple[str, ...] = all_checks.NEEDS
+FORMAT = "screen"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of this check: those of `status` and of `all`, and the language."""
+    """Add the options of this check: that of `status`, and the language."""
     status.add_arguments(parser)
-    all_checks.add_arguments(parser)
     language.add_language(parser)
 
 
 def run(options: argparse.Namespace) -> Result:
     """Look at everything, then judge."""
-    seen = status.gather(options)
-    known, vllm = seen.services, seen.services.get("vllm", Service("vllm"))
-    held, over = stuck.all_of(known), seen.logs.get("vllm", LastWords())
+    seen = status.gather()
+    known = seen.services
+    held = stuck.all_of(known)
     hangs = {name: "it hangs" for name, found in held.items() if any(each.state != "D" for each in found)}
+    vllms = {name: service for name, service in known.items() if service.engine}
+    home = registry.home()
     signs = Signs(
         services=known,
         refused=seen.refused,
         logs=seen.logs,
         disks=seen.disks,
-        results=run_all(options, known, {**seen.refused, **hangs}),
-        lacks=look.missing_compiler(vllm) if vllm.command else [],
-        strangers=look.strangers(known) if "vllm" in known else [],
+        results=run_all(seen.rows, known, {**seen.refused, **hangs}),
+        strangers=look.strangers(known) if vllms else [],
         bound={name: look.bound(service) for name, service in known.items() if service.pid},
         walls=firewall.walls(known),
-        places={name: places.places(service, options.home) for name, service in known.items()},
+        places={name: places.places(service, home) for name, service in known.items()},
         programs={name: look.program(service) for name, service in known.items() if not service.pid},
         stuck=held,
-        command=engine_facts.command(vllm),
-        version=engine_facts.version(vllm, seen.refused.get("vllm", "")),
-        environment=places.environment(vllm.pid) if vllm.pid else {},
-        model_type=engine_facts.model_type(vllm),
-        budget=engine_facts.budget(vllm, over.cause, over.before),
+        engines={name: engine(service, seen) for name, service in vllms.items()},
         watch=seen.watch,
         traces=seen.traces,
         now=time.time(),
@@ -61,43 +57,59 @@ def run(options: argparse.Namespace) -> Result:
     return judge(signs, options.title, options.language)
 
 
+OFFLINE = ("model-files",)  # checks that need no server
+
+
 def ask(name: str, module: ModuleType, *arguments: str) -> Result:
     """Run one check with options as on the command line."""
 
     def check(_: argparse.Namespace) -> Result:
-        parser = ServiceParser(prog=name)
-        module.add_arguments(parser)
-        result: Result = module.run(parser.parse_args(arguments))
+        result: Result = module.run(targets.known(module).parse_args(arguments))
         return result
 
     return timed(name, check, argparse.Namespace())
 
 
-def run_all(
-    options: argparse.Namespace, services: Mapping[str, Service], refused: Mapping[str, str]
-) -> list[Result]:
-    """Run what can be run: what needs a server is left out where that does not answer."""
-    own = copy(options)
-    vllm, backend = services.get("vllm"), services.get("backend")
-    if vllm and refused["vllm"]:
-        own.url = own.backend_url = None
-    if backend and refused["backend"]:
-        own.backend_url = None
-    own.directory = own.directory or (Path(vllm.model) if vllm and vllm.model else None)
-    results = all_checks.run(own, timed) if own.url or own.backend_url or own.directory else []
+def run_all(rows: Sequence[Row], services: Mapping[str, Service], refused: Mapping[str, str]) -> list[Result]:
+    """Run what can be run: what needs a server is left out where that, or one that it asks, does not answer."""
+    silent = {name for name, why in refused.items() if why}
+    own = [
+        replace(
+            row, probes=[each for each in row.probes if each in OFFLINE or not silent & {row.name, *row.asks}]
+        )
+        for row in rows
+        if row.manager
+    ]
+    plan = list(all_checks.of_rows(own))
+    results = all_checks.carry_out(plan, timed) if plan else []
     for name, service in services.items():
-        if service.command:
+        if service.command and service.asked:
             pid = ("--pid", str(service.pid)) if service.pid else ()
             place = ("--host", service.host, "--port", str(service.port), *pid)
             results.append(ask(f"port of {name}", port, *place))
-    if vllm and wants_gpu(vllm) and "gpu" not in [result.check for result in results]:
-        results.append(ask("gpu", gpu, *engine_facts.gpu_arguments(vllm)))
+    engines_here = [service for service in services.values() if service.engine and wants_gpu(service)]
+    for service in engines_here:
+        result = ask("gpu", gpu, *engine_facts.gpu_arguments(service))
+        results.append(of(result, service.name, len(engines_here) > 1))
     return results
 
 
 def wants_gpu(vllm: Service) -> bool:
     """Tell whether a GPU is expected: there is a driver, or the environment is the one for GPUs."""
     return bool(shutil.which("nvidia-smi")) or "vllm-cuda" in "".join(vllm.command[:1])
+
+
+def engine(vllm: Service, seen: status.Seen) -> Engine:
+    """Return what explains a vLLM."""
+    over = seen.logs.get(vllm.name, LastWords())
+    return Engine(
+        command=engine_facts.command(vllm),
+        version=engine_facts.version(vllm, seen.refused.get(vllm.name, "")),
+        environment=places.environment(vllm.pid) if vllm.pid else {},
+        model_type=engine_facts.model_type(vllm),
+        lacks=look.missing_compiler(vllm) if vllm.command else [],
+        budget=engine_facts.budget(vllm, over.cause, over.before),
+    )
 
 
 def judge(signs: Signs, title: str, spoken: str = language.ENGLISH) -> Result:

@@ -5,8 +5,9 @@ from dataclasses import replace
 from typing import Any
 
 from python_checks.core.result import CheckError, Result, conclude
-from python_checks.gpu import arguments, fit, hardware, holders, inventory, nvidia_smi, xid
+from python_checks.gpu import arguments, fit, hardware, holders, inventory, nvidia_smi, siblings, xid
 from python_checks.host import processes
+from python_checks.service import registry
 
 NEEDS: tuple[str, ...] = ()
 
@@ -38,6 +39,9 @@ def run(options: argparse.Namespace) -> Result:
     def own(pid: int) -> bool:
         return any(processes.belongs(pid, root) for root in options.pid)
 
+    others = registry.siblings(options.service) if options.service else []
+    shares = siblings.shares(found.gpus, {row.name: row.options for row in others})
+    faults += siblings.judge(gpus, shares, options.gpu_memory_utilization)
     faults += holders.judge(gpus, own, options.gpu_memory_utilization)
     shared = " (shares the host's memory)"
     names = ", ".join(f"GPU {gpu.index} {gpu.name}{shared if gpu.shared else ''}" for gpu in gpus) or "no GPU"
@@ -49,7 +53,9 @@ def run(options: argparse.Namespace) -> Result:
         for gpu in gpus
     ]
     if options.model_directory and gpus:
-        free = [size for size in (holders.free(gpu, own) for gpu in gpus) if size is not None]
+        free = [
+            siblings.left(gpu, size, shares) for gpu in gpus if (size := holders.free(gpu, own)) is not None
+        ]
         budget, more = fit.judge(options, gpus, min(free, default=None))
         faults += more
         evidence["memory"] = budget.figures() if budget else None

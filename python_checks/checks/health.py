@@ -13,6 +13,7 @@ TIMEOUT = 10.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this check."""
+    opt.add_service(parser)
     opt.add_url(parser)
     opt.add_timeout(parser, TIMEOUT)
 

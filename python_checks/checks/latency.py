@@ -50,6 +50,7 @@ class _Limits(argparse.Action):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this check."""
+    opt.add_service(parser)
     opt.add_server(parser, TIMEOUT)
     add_limits(parser)
 

@@ -3,19 +3,21 @@
 import argparse
 from pathlib import Path
 
-from python_checks.core.result import Result
+from python_checks.core import options as opt
+from python_checks.core.result import CheckError, Fault, Result, State
 from python_checks.model import files
 
 NEEDS: tuple[str, ...] = ()
 
 
-def add_arguments(parser: argparse.ArgumentParser, required: bool = True) -> None:
-    """Add the options of this check; `all` knows the directory as --model-directory."""
+def add_arguments(parser: argparse.ArgumentParser, alone: bool = True) -> None:
+    """Add the options of this check; `all` knows the directory as --model-directory, and which services it is about."""
+    if alone:
+        opt.add_service(parser)
     parser.add_argument(
         "--directory",
         "--model-directory",
         type=Path,
-        required=required,
         metavar="DIR",
         help="directory with config.json, the tokenizer and the weights",
     )
@@ -23,4 +25,6 @@ def add_arguments(parser: argparse.ArgumentParser, required: bool = True) -> Non
 
 def run(options: argparse.Namespace) -> Result:
     """Read the small files whole and of each weight file the header only."""
+    if options.directory is None:
+        raise CheckError(Fault("no directory is given", "give --directory DIR", State.UNKNOWN))
     return files.look(options.directory)

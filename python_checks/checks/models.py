@@ -15,6 +15,7 @@ MOST = 100  # names that are looked at; adapters are models, too
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this check."""
+    opt.add_service(parser)
     opt.add_server(parser, TIMEOUT)
 
 

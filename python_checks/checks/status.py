@@ -1,10 +1,13 @@
 """One screen of what runs: services, releases, queue, GPUs, the last verdict of the probes, disk. Asks, and changes nothing."""
 
 import argparse
+import platform
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from python_checks import __version__
 from python_checks.api import metrics
 from python_checks.api.http import fetch
 from python_checks.api.metrics import Queue
@@ -16,77 +19,90 @@ from python_checks.host import disks
 from python_checks.host.disks import Disk
 from python_checks.report import verdict
 from python_checks.report.verdict import Verdict
-from python_checks.service import facts, last_words, marks
+from python_checks.service import last_words, managers, marks, registry, targets
 from python_checks.service.condition import condition
 from python_checks.service.facts import Service
 from python_checks.service.last_words import LastWords
 
 NEEDS: tuple[str, ...] = ("requests",)
+FORMAT = "screen"
 
 NONE = marks.Traces()
 TIMEOUT = 5.0  # seconds for each question
+VERDICT = "checks/verdict.json"  # below host_directory: what the check all remembered there
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What was found. `refused` says why a service did not answer, `logs` what its log ends with."""
+    """What was found, by service where it is about one. `refused` says why one did not answer, `logs` what its log ends with."""
 
     services: dict[str, Service]
     refused: dict[str, str]
     logs: dict[str, LastWords]
-    queue: Queue | None
+    queues: Mapping[str, Queue]
     gpus: list[Line]
     verdict: Verdict | None
     watch: list[Line]
     disks: list[Disk]
     now: float
     traces: marks.Traces = NONE
+    rows: Sequence[registry.Row] = field(default_factory=tuple)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this check."""
-    facts.add_facts(parser)
-    parser.add_argument("--verdict", type=Path, metavar="FILE", help="what the check all remembered there")
-    parser.add_argument("--watch", type=Path, metavar="DIR", help="what the canary and the deep probe keep")
     parser.add_argument(
-        "--home", type=Path, metavar="DIR", help="host_directory of the inventory, whose disk is shown"
-    )
-    parser.add_argument(
-        "--title", default="status", help="opens the screen, e.g. the host's name (%(default)s)"
+        "--title",
+        default=platform.node(),
+        help="opens the screen, e.g. the host's name in an inventory (%(default)s)",
     )
 
 
 def run(options: argparse.Namespace) -> Result:
     """Ask everybody, then judge."""
-    return judge(gather(options), options.title)
+    return judge(gather(), options.title)
 
 
-def gather(options: argparse.Namespace) -> Seen:
-    """Ask the services, their logs, nvidia-smi and the disks."""
-    known: dict[str, Service] = options.facts
-    refused, queue = {}, None
+def gather() -> Seen:
+    """Ask the services of this host, their logs, nvidia-smi and the disks.
+
+    Raises:
+        CheckError: no service is deployed here, or a manager cannot be asked.
+    """
+    rows, home = targets.deployed()
+    known = managers.services(rows)
+    refused: dict[str, str] = {}
+    queues: dict[str, Queue] = {}
     for name, service in known.items():
-        refused[name] = "it does not run"
-        if service.pid:
+        refused[name] = "" if service.pid else "it does not run"
+        if service.pid and service.asked:
+            refused[name] = "it was not asked"
             try:
-                reply = fetch("GET", service.url + (metrics.PATH if name == "vllm" else "/health"), TIMEOUT)
+                reply = fetch(
+                    "GET", service.url + (metrics.PATH if service.engine else service.health_path), TIMEOUT
+                )
                 refused[name] = ""
-                queue = metrics.queue(reply) if name == "vllm" else queue
+                queues |= {name: metrics.queue(reply)} if service.engine else {}
             except CheckError as error:
                 refused[name] = refused[name] and error.fault.reason
-    paths = [options.home] if options.home else []
-    paths += [Path(path) for service in known.values() for path in (service.model, service.log) if path]
+    paths = [
+        home,
+        *(Path(path) for service in known.values() for path in (service.model, service.log) if path),
+    ]
+    engines = any(service.engine for service in known.values())
+    now = time.time()
     return Seen(
         known,
         refused,
         {name: last_words.read(service) for name, service in known.items()},
-        queue,
-        status_lines.gpus() if "vllm" in known else [],
-        verdict.recall(options.verdict) if options.verdict else None,
-        screen.lines(options.watch, time.time()) if options.watch else [],
+        queues,
+        status_lines.gpus() if engines else [],
+        verdict.recall(home / VERDICT),
+        screen.of_rows(rows, now),
         disks.disks(paths),
-        time.time(),
-        marks.traces(options.home) if options.home else NONE,
+        now,
+        marks.traces(home),
+        rows,
     )
 
 
@@ -104,9 +120,11 @@ def judge(seen: Seen, title: str) -> Result:
     state = worst([line.state for line in lines])
     first = [line for line in bad if line.state is state]
     reason = f"{first[0].label.strip()} {first[0].words}" if first else "all is well"
-    head = Line(title, f"{len(bad)} of {len(lines)} lines need a look" if bad else reason, state)
+    words = f"{len(bad)} of {len(lines)} lines need a look" if bad else reason
+    head = Line(title, f"{words} (vllm-deploy {__version__})", state)
     remedy = "ask the doctor: ansible/doctor.yml" if bad else ""
-    return Result("status", state, reason, remedy, evidence={"screen": [head, *lines]})
+    facts = {name: service.as_dict() for name, service in seen.services.items()}
+    return Result("status", state, reason, remedy, evidence={"screen": [head, *lines], "services": facts})
 
 
 def service_lines(name: str, seen: Seen) -> list[Line]:
@@ -125,10 +143,10 @@ def service_lines(name: str, seen: Seen) -> list[Line]:
         lines.append(Line("  proof", f"{words}: {marks.AGAIN}", unproven))
     if names := seen.traces.left.get(name):
         lines.append(Line("  left", f"{', '.join(names)}: only -e release=ID goes back there"))
-    if name == "vllm" and service.command:
+    if service.engine and service.command:
         lines.append(Line("  model", f"{service.served_name} at {service.url} ({service.model})"))
-    if seen.queue and name == "vllm":
-        lines.append(Line("  queue", str(seen.queue)))
+    if name in seen.queues:
+        lines.append(Line("  queue", str(seen.queues[name])))
     if how.state is not State.OK and log.last and not service.put_down:
         lines.append(Line("  log", log.last))
     return lines

@@ -16,6 +16,7 @@ TIMEOUT = 120.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this check."""
+    opt.add_service(parser)
     opt.add_server(parser, TIMEOUT)
 
 

@@ -2,7 +2,7 @@
 
 import argparse
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 from python_checks.core.result import CheckError, Fault
@@ -12,7 +12,17 @@ MODEL = "gpt-oss-120b"
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose usage errors exit 3 (unknown): 2 would claim that the server is broken."""
+    """An argument parser whose usage errors exit 3 (unknown): 2 would claim that the server is broken; `known`: its options."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        """Know no option yet."""
+        self.known: set[str] = set()
+        super().__init__(*arguments, **named)
+
+    def add_argument(self, *names: Any, **named: Any) -> argparse.Action:
+        """Add an option, and know it."""
+        self.known.update(names)
+        return super().add_argument(*names, **named)
 
     def exit(self, status: int = 0, message: str | None = None) -> None:  # type: ignore[override]  # NoReturn there
         """Leave with 0 after --help and with 3 after a usage error."""
@@ -73,6 +83,14 @@ def add_url(parser: argparse.ArgumentParser, default: str | None = URL) -> None:
         metavar="FILE",
         help="holds the key that vLLM asks for, or a systemd credential of the same name does (VLLM_API_KEY of the environment)",
     )
+
+
+def add_service(
+    parser: argparse.ArgumentParser,
+    about: str = "of this host; without it, and without an address, every service that the check fits",
+) -> None:
+    """Add --service, the name of a service of this host; `about` is its help."""
+    parser.add_argument("--service", default="", metavar="NAME", help=about)
 
 
 def add_model(parser: argparse.ArgumentParser, default: str | None = MODEL) -> None:
@@ -152,9 +170,3 @@ def add_remember(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="with SERVICE/current links: what the verdict is of",
     )
-
-
-def add_unused(parser: argparse.ArgumentParser, *names: str) -> None:
-    """Take options that a release keeps for other checks (checks/NAME.args), so that its file serves all."""
-    for name in names:
-        parser.add_argument(name, help=argparse.SUPPRESS)

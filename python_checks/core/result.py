@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Any, NamedTuple
 
@@ -68,6 +68,7 @@ class Result:
         evidence: Facts behind the verdict, JSON-able.
         figures: What it measured besides its time.
         repeated: The last run found the same, so that a journal need not be told again.
+        service: The service of the host that it is about; empty where an address was typed.
     """
 
     check: str
@@ -78,6 +79,7 @@ class Result:
     evidence: dict[str, Any] = field(default_factory=dict)
     figures: tuple[Figure, ...] = ()
     repeated: bool = False
+    service: str = ""
 
     def __post_init__(self) -> None:
         """Keep reason and remedy on one line each, short, and API keys out of all, whatever a server put into them."""
@@ -89,6 +91,7 @@ class Result:
         """Return the result as plain JSON values."""
         return {
             "check": self.check,
+            "service": self.service,
             "state": self.state.name.lower(),
             "reason": self.reason,
             "remedy": self.remedy,
@@ -96,6 +99,12 @@ class Result:
             "evidence": self.evidence,
             "figures": [figure._asdict() for figure in self.figures],
         }
+
+
+def of(result: Result, service: str, several: bool) -> Result:
+    """Return a result as one of a service; `several`: others of the host have such a one, so that its name says of which it is."""
+    name = f"{result.check} of {service}" if several else result.check
+    return replace(result, check=name, service=service)
 
 
 class Line(NamedTuple):

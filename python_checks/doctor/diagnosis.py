@@ -6,10 +6,11 @@ from python_checks.core.finding import Finding
 from python_checks.core.result import Result, State, shorten
 from python_checks.doctor import firewall, of_service, places, tool_flags
 from python_checks.doctor.signs import Signs
+from python_checks.service.facts import CHAT
 
 WATCHERS = {  # by the label of their line
     "canary": ("the canary", "see what it said before: journalctl -u canary, or logs/canary.log"),
-    "nightly": ("the deep probe", "run it by hand: bin/checks conformance @checks/vllm.args --format table"),
+    "nightly": ("the deep probe", "run it by hand: bin/checks conformance --format table"),
 }
 CUT_OFF = (
     "a deploy was cut off before its probes: it was killed, its controller went off, or this host was booted"
@@ -35,21 +36,30 @@ def findings(signs: Signs) -> list[Finding]:
 
 def of_tools(signs: Signs) -> Iterator[Finding]:
     """Judge why tool calls do not work; what the check of them saw is the symptom."""
-    seen = [result.reason for result in _bad(signs) if result.check == "tool-call"]
-    symptom = f"tool-call: {seen[0]}" if seen else tool_flags.SYMPTOM
-    if signs.command:
-        yield from tool_flags.of_command(signs.command, signs.model_type, symptom)
-    yield from tool_flags.of_version(signs.version, signs.model_type, signs.environment)
+    for name, engine in signs.engines.items():
+        if signs.services[name].kind == CHAT:
+            seen = [
+                each.reason
+                for each in _bad(signs)
+                if _kind(each) == "tool-call" and each.service in ("", name)
+            ]
+            symptom = f"tool-call: {seen[0]}" if seen else tool_flags.SYMPTOM
+            if engine.command:
+                yield from tool_flags.of_command(engine.command, engine.model_type, symptom)
+            yield from tool_flags.of_version(engine.version, engine.model_type, engine.environment)
 
 
 def of_name(signs: Signs) -> Iterator[Finding]:
     """Judge a model that is served under another name than the one that is asked for."""
     for result in _bad(signs):
-        if result.check == "models" and result.evidence.get("models"):
+        if _kind(result) == "models" and result.evidence.get("models"):
             served = ", ".join(result.evidence["models"])
-            evidence = f"/v1/models names {served}; vLLM's command: --served-model-name"
-            evidence += f" {signs.services['vllm'].served_name}" if "vllm" in signs.services else " unknown"
-            yield Finding(result.state, f"models: {result.reason}", evidence, OTHER_NAME, result.remedy)
+            service = signs.services.get(result.service)
+            flag = f"--served-model-name {service.served_name if service else 'unknown'}"
+            evidence = f"/v1/models names {served}; vLLM's command: {flag}"
+            yield Finding(
+                result.state, f"{result.check}: {result.reason}", evidence, OTHER_NAME, result.remedy
+            )
 
 
 def of_deploys(signs: Signs) -> Iterator[Finding]:
@@ -64,7 +74,9 @@ def of_watch(signs: Signs) -> Iterator[Finding]:
     for line in signs.watch:
         nothing_more = line.words.startswith("alive") and any(symptom in line.words for symptom in told)
         if line.state is not State.OK and not nothing_more:
-            who, remedy = WATCHERS[line.label]
+            label, of, name = line.label.partition(" of ")
+            who, remedy = WATCHERS[label]
+            who += of + name
             yield Finding(line.state, f"{who} says '{line.words}'", remedy=remedy)
 
 
@@ -76,11 +88,12 @@ def of_host(signs: Signs) -> Iterator[Finding]:
             remedy = f"see what is large: du -xh --max-depth=2 {' '.join(disk.paths)} | sort -h | tail; remove what is old"
             yield Finding(disk.state, f"disk nearly full: {disk}", "", cause, remedy)
     yield from places.judge(signs.places)
-    if signs.lacks:
+    lacks = list(dict.fromkeys(each for engine in signs.engines.values() for each in engine.lacks))
+    if lacks:
         cause = "vLLM compiles at its first request: it turns healthy, and that request ends it"
         install = "sudo apt-get install -y g++ python3-dev, then restart vLLM"
-        yield Finding(State.CRITICAL, f"missing: {', '.join(signs.lacks)}", "", cause, install)
-    serves = any(service.pid for service in signs.services.values() if service.name == "vllm")
+        yield Finding(State.CRITICAL, f"missing: {', '.join(lacks)}", "", cause, install)
+    serves = any(service.pid for service in signs.services.values() if service.engine)
     for fault in signs.strangers:  # beside a server they only take memory; a start they may keep away
         state = State.WARNING if serves else State.CRITICAL
         cause = "left by a vLLM that was killed, or another server"
@@ -91,8 +104,8 @@ def of_checks(signs: Signs, explained: set[str], other_name: bool) -> Iterator[F
     """Take over what the checks found; what was not run, or follows from another finding, says nothing new."""
     alike: dict[tuple[State, str, str], list[str]] = {}
     for result in _bad(signs):
-        follows = other_name and (result.check == "models" or result.reason.startswith("HTTP 404"))
-        if result.check not in explained and not follows:
+        follows = other_name and (_kind(result) == "models" or result.reason.startswith("HTTP 404"))
+        if _kind(result) not in explained and not follows:
             alike.setdefault((result.state, result.reason, result.remedy), []).append(result.check)
     for (state, reason, remedy), names in alike.items():
         yield Finding(state, f"{', '.join(names)}: {reason}", remedy=remedy)
@@ -108,8 +121,8 @@ def well(signs: Signs) -> list[str]:
     names = [_address(name, signs) for name in names]
     names += [result.check for result in signs.results if result.state is State.OK]
     names += ["disk"] if all(disk.state is State.OK for disk in signs.disks) else []
-    vllm = signs.services.get("vllm")
-    return names + (["compiler"] if vllm and vllm.command and not signs.lacks else [])
+    looked_at = [engine for name, engine in signs.engines.items() if signs.services[name].command]
+    return names + (["compiler"] if looked_at and not any(engine.lacks for engine in looked_at) else [])
 
 
 def _bad(signs: Signs) -> list[Result]:
@@ -119,6 +132,11 @@ def _bad(signs: Signs) -> list[Result]:
         for result in signs.results
         if result.state is not State.OK and not result.reason.startswith("not run")
     ]
+
+
+def _kind(result: Result) -> str:
+    """Return which check a result is of; its name may say of which service, too."""
+    return result.check.removesuffix(f" of {result.service}")
 
 
 def _address(name: str, signs: Signs) -> str:

@@ -7,6 +7,7 @@ from python_checks.core.finding import Finding
 from python_checks.core.result import State
 from python_checks.doctor import slow_start, stuck
 from python_checks.doctor.signs import Signs
+from python_checks.gpu.arithmetic import Budget
 from python_checks.host.ports import WILDCARDS
 from python_checks.log.known import over_memory
 from python_checks.service import manager_words, out_of_memory, remedies
@@ -56,9 +57,9 @@ def judge(name: str, signs: Signs) -> Iterator[Finding]:
         yield from slow_start.judge(service, how, log, signs.now)
     elif service.restarts:
         words = f"{name} runs now, but was restarted by its manager: {how.words}"
-        evidence = "; ".join(filter(None, (service.log, arithmetic(log.before, signs))))
+        evidence = "; ".join(filter(None, (service.log, arithmetic(log.before, signs.budget(name)))))
         remedy = f"read what ended it: {service.history}"
-        remedy = remedies.remedy(log.before, service, signs.budget) if log.before else remedy
+        remedy = remedies.remedy(log.before, service, signs.budget(name)) if log.before else remedy
         yield Finding(how.state, words, evidence, log.before, remedy)
     if service.stale:
         words = f"{name} runs {service.running or 'another release'}, and {service.current} is activated"
@@ -76,9 +77,9 @@ def of_end(service: Service, log: LastWords, signs: Signs) -> Finding:
     last = f"{service.log} ends: {log.last}" if log.last and log.last not in log.cause else service.log
     parts, cause, known = [last], told.cause, told.remedy or service.history
     if log.cause and not manager_words.never_ran(service):
-        parts += [then(log.followed), again(log.alike), arithmetic(log.cause, signs)]
+        parts += [then(log.followed), again(log.alike), arithmetic(log.cause, signs.budget(service.name))]
         cause, known = log.cause, log.remedy if log.remedy and not log.text else ""
-        known = known or remedies.remedy(log.text or log.cause, service, signs.budget)
+        known = known or remedies.remedy(log.text or log.cause, service, signs.budget(service.name))
     start = f"; then: {service.start}" if service.state == "failed" else ""
     return Finding(
         how.state, f"{service.name} {how.words}", "; ".join(filter(None, parts)), cause, f"{known}{start}"
@@ -100,9 +101,9 @@ def again(number: int) -> str:
     return f"the last {number} starts ended with the same cause" if number > 1 else ""
 
 
-def arithmetic(cause: str, signs: Signs) -> str:
+def arithmetic(cause: str, budget: Budget | None) -> str:
     """Return the memory of the GPUs, where a process ended over it."""
-    return out_of_memory.evidence(signs.budget) if over_memory(cause) else ""
+    return out_of_memory.evidence(budget) if over_memory(cause) else ""
 
 
 def then(followed: str) -> str:

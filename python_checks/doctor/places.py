@@ -45,7 +45,7 @@ def places(service: Service, home: Path | None) -> list[Place]:
         others = [Path("/var/lib", service.name), *([home / service.name] if home else [])]
     root = processes.PROC / str(service.pid) / "root"  # as the service sees them
     root = root if service.pid and os.access(root / ".", os.X_OK) else Path("/")
-    compiles = service.name == "vllm"
+    compiles = service.engine
     found = {path: compiles and path in caches for path in [*caches, *others] if path.is_absolute()}
     user = _owner(processes.PROC / str(service.pid)) if service.pid else ""
     here = [look(path, compiled, user, root) for path, compiled in found.items() if _is_there(root, path)]

@@ -69,6 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="VERSION",
         help="what the locked vLLM is built for (13.0)",
     )
+    opt.add_service(parser, "it will run; what other services of the host take of its GPUs is counted")
     add(
         "--pid",
         type=opt.pid,

@@ -34,21 +34,24 @@ def write(file: Path, results: Sequence[Result], releases: Mapping[str, str]) ->
     def gauge(name: str, about: str, *labels: str) -> Gauge:
         return Gauge(PREFIX + name, about, labels, registry=registry)
 
-    success = gauge("success", "1 when the probe's verdict is ok or warning, else 0.", "probe")
-    state = gauge("state", "Verdict: 0 ok, 1 warning, 2 critical, 3 unknown.", "probe")
-    duration = gauge("duration_seconds", "How long the probe took.", "probe")
-    last_run = gauge("last_run_timestamp_seconds", "When the probe ended, since the epoch.", "probe")
+    of = ("probe", "service") if any(result.service for result in results) else ("probe",)
+    success = gauge("success", "1 when the probe's verdict is ok or warning, else 0.", *of)
+    state = gauge("state", "Verdict: 0 ok, 1 warning, 2 critical, 3 unknown.", *of)
+    duration = gauge("duration_seconds", "How long the probe took.", *of)
+    last_run = gauge("last_run_timestamp_seconds", "When the probe ended, since the epoch.", *of)
     figures: dict[str, Gauge] = {}
     for result in results:
-        success.labels(result.check).set(result.state in (State.OK, State.WARNING))
-        state.labels(result.check).set(result.state)
-        duration.labels(result.check).set(result.seconds)
-        last_run.labels(result.check).set(time.time())
+        # A dashboard finds a probe by one name, however many services the host has.
+        own = (result.check.removesuffix(f" of {result.service}"), result.service)[: len(of)]
+        success.labels(*own).set(result.state in (State.OK, State.WARNING))
+        state.labels(*own).set(result.state)
+        duration.labels(*own).set(result.seconds)
+        last_run.labels(*own).set(time.time())
         for figure in result.figures:
             name = figure.name + ("_seconds" if figure.unit == "s" else "")
             if name not in figures:
-                figures[name] = gauge(name, f"What the probe measured: {figure.name}.", "probe")
-            figures[name].labels(result.check).set(figure.value)
+                figures[name] = gauge(name, f"What the probe measured: {figure.name}.", *of)
+            figures[name].labels(*own).set(figure.value)
     if releases:
         # The collector refuses a second file with the same labels.
         labels = ("textfile", "service", "release")

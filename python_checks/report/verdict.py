@@ -67,7 +67,12 @@ def recall(path: Path) -> Verdict | None:
         document: dict[str, Any] = json.loads(regular_file.content(path, follow=False, limit=LARGEST))
         results = [
             Result(
-                each["check"], State[each["state"].upper()], each["reason"], each["remedy"], each["seconds"]
+                each["check"],
+                State[each["state"].upper()],
+                each["reason"],
+                each["remedy"],
+                each["seconds"],
+                service=each.get("service", ""),
             )
             for each in document["results"]
         ]

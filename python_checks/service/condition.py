@@ -31,7 +31,7 @@ def condition(service: Service, refused: str, log: LastWords, now: float) -> Con
             since = f"running for {span(age)} (since {stamp(service.since, now)}), pid {service.pid}"
             return Condition(State.WARNING if service.restarts else State.OK, f"{since}, {restarts}")
         case "running" | "starting" if service.state == "starting" or age < LOADING:
-            phase = service.detail or log.phase or (FIRST if service.name == "vllm" else service.words)
+            phase = service.detail or log.phase or (FIRST if service.engine else service.words)
             again = f"; {restarts}" if service.restarts else ""
             return Condition(State.WARNING, f"starting for {span(age)}: {phase}{again}", loads=True)
         case "running":

@@ -64,6 +64,7 @@ def gpu_arguments(vllm: Service) -> Sequence[str]:
             words += [f"--{name}", value]
     if "--disable-custom-all-reduce" in vllm.command:
         words.append("--disable-custom-all-reduce")
+    words += ["--service", vllm.name] if vllm.name else []
     return [*words, "--pid", str(vllm.pid)] if vllm.pid else words
 
 

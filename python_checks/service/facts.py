@@ -1,16 +1,13 @@
-"""What the manager of a host knows about its services: handed in as JSON, because no check knows a manager."""
+"""What the manager of a host knows about one of its services, in the same words under every manager."""
 
-import argparse
-import json
-import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
-from python_checks.core.result import shorten
 from python_checks.host.ports import WILDCARDS
 
+CHAT, EMBED = ENGINES = ("chat", "embed")  # kinds of services that are a vLLM
 WELL = ("", "success", "exit code 0", "exit status 0", "killed by SIGTERM", "terminated by SIGTERM")
 
 
@@ -19,7 +16,7 @@ class Service:
     """One service.
 
     Attributes:
-        name: Its name; vllm and backend are known here.
+        name: Its name; `kind`: what it is, as its row says (registry.py).
         state: running, starting, stopping, restarting (ended, and is started again), stopped (by someone), failed,
             down (with its manager) or absent.
         words: The manager's own word for its state; `detail` what it adds, `told` its last lines about the service.
@@ -32,9 +29,11 @@ class Service:
         command: Its command, `log` the file of its output.
         boot: It is started with the host.
         start: The command for a person to start it; `restart` and `history` (the manager's own log) alike.
+        address: The URL that its row has; `health_path`: answers 200 there when it is well.
     """
 
-    name: str
+    name: str = ""
+    kind: str = CHAT
     state: str = "absent"
     words: str = ""
     detail: str = ""
@@ -54,6 +53,18 @@ class Service:
     start: str = ""
     restart: str = ""
     history: str = ""
+    address: str = ""
+    health_path: str = "/health"
+
+    @property
+    def engine(self) -> bool:
+        """Tell whether it is a vLLM."""
+        return self.kind in ENGINES
+
+    @property
+    def asked(self) -> bool:
+        """Tell whether it has an address."""
+        return self.engine or bool(self.address)
 
     @property
     def put_down(self) -> bool:
@@ -70,18 +81,21 @@ class Service:
 
     @property
     def host(self) -> str:
-        """Return the address that its command asks for; without one vLLM binds all, and uvicorn 127.0.0.1."""
-        return self.option("--host", default="0.0.0.0" if self.name == "vllm" else "127.0.0.1")
+        """Return the address that its command asks for; without one vLLM binds all."""
+        otherwise = "0.0.0.0" if self.engine else urlsplit(self.address).hostname or "127.0.0.1"
+        return self.option("--host", default=otherwise)
 
     @property
     def port(self) -> int:
-        """Return the port that its command asks for; 8000 is the default of vLLM and of uvicorn."""
-        number = self.option("--port", default="8000")
-        return int(number) if number.isdecimal() else 8000
+        """Return the port that its command asks for, or else that of its URL; 8000 is the default of vLLM and of uvicorn."""
+        number = self.option("--port")
+        return int(number) if number.isdecimal() else urlsplit(self.address).port or 8000
 
     @property
     def url(self) -> str:
         """Return where it is asked from this host."""
+        if self.address:
+            return self.address
         host = "127.0.0.1" if self.host in WILDCARDS else self.host
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
@@ -97,40 +111,6 @@ class Service:
         """Return the name of the model in the API."""
         return self.option("--served-model-name", default=self.model)
 
-
-def load(text: str) -> dict[str, Service]:
-    """Return name -> service of `{"services": {NAME: {...}}}`; fields that are not known here are left out.
-
-    Raises:
-        ValueError: it is something else.
-    """
-    document = json.loads(text)
-    given: Any = document.get("services") if isinstance(document, dict) else None
-    if not isinstance(given, dict) or not all(isinstance(facts, dict) for facts in given.values()):
-        raise ValueError(f'no {{"services": {{NAME: {{...}}}}}}: {shorten(text)}')
-    known = {field.name for field in fields(Service)} - {"name"}
-    return {
-        name: Service(name, **{key: value for key, value in given[name].items() if key in known})
-        for name in sorted(given, key=lambda name: (name != "vllm", name))
-    }
-
-
-def facts(value: str) -> dict[str, Service]:
-    """Return the services of a file, of standard input (`-`), or of JSON on the command line."""
-    try:
-        if value.startswith("{"):
-            return load(value)
-        return load(sys.stdin.read() if value == "-" else Path(value).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise argparse.ArgumentTypeError(f"no facts of the services: {error}") from error
-
-
-def add_facts(parser: argparse.ArgumentParser) -> None:
-    """Add --facts."""
-    parser.add_argument(
-        "--facts",
-        type=facts,
-        required=True,
-        metavar="FILE",
-        help="what the manager knows about the services: a file with JSON, - for standard input, or the JSON itself",
-    )
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain JSON values."""
+        return asdict(self) | {"told": list(self.told), "command": list(self.command)}

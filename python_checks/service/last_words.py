@@ -72,7 +72,7 @@ def read(service: Service) -> LastWords:
     )
     opened = [place for place, line in enumerate(end) if causes.GUARD.match(line)][-1:]
     lines, before = end[-FALLBACK:], ""
-    if service.name == "vllm" and pid:
+    if service.engine and pid:
         started = processes.started_at(service.pid) if service.pid else None
         tail = LogTail(Path(service.log), pid, started)
         lines = list(tail.lines) if tail.found else ([] if service.pid else lines)

@@ -24,7 +24,7 @@ def found(text: str, service: Service | None = None, budget: Budget | None = Non
     lines = known.lines(text)
     for line in lines:
         if known.over_memory(line):
-            return out_of_memory.remedy(text, service or Service("vllm"), budget)
+            return out_of_memory.remedy(text, service or Service(), budget)
         if advice := known.strong(line):
             return advice
     return next(filter(None, map(known.weak, lines)), "")

@@ -32,7 +32,7 @@ class Watch:
         self.pid, self.path, self.deadline = pid, path, deadline
         self.start = time.monotonic()
         self.identity = processes.stat(pid) if pid else None
-        self.service = Service("vllm", command=processes.command(pid) if pid else ())
+        self.service = Service(command=processes.command(pid) if pid else ())
         self.log = LogTail(path, pid, processes.started_at(pid) if pid else None) if path else None
         self.phase, self.warming = phase, False
         self.answer = "no answer yet"

@@ -13,7 +13,7 @@ from python_checks.core.result import CheckError, Fault, Result, State, conclude
 from python_checks.gpu import arguments, hardware, holders, inventory
 from python_checks.host import cgroups, ports, processes, users
 from python_checks.model import files as model_files
-from python_checks.service import engines
+from python_checks.service import engines, registry
 
 NEEDS: tuple[str, ...] = ()
 
@@ -97,7 +97,12 @@ def look_around(options: argparse.Namespace) -> list[Fault]:
             return True
         return options.pid is not None and processes.belongs(pid, options.pid)
 
-    faults = engines.judge(engines.find(), own, starting)
+    # Another vLLM of the registry is none that is in the way: its unit is as the kernel says, and memory and ports are looked at below.
+    units = {
+        f"{row.unit}.service" for row in registry.siblings((options.unit or "").removesuffix(".service"))
+    }
+    strangers = [pid for pid in engines.find() if cgroups.unit(pid) not in units]
+    faults = engines.judge(strangers, own, starting)
     for look in look_at_port, look_at_gpus:
         try:
             faults += look(options, own)

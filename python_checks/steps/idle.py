@@ -8,7 +8,6 @@ from python_checks.api.http import fetch
 from python_checks.core import options as opt
 from python_checks.core.result import CheckError, Fault, Result, State, conclude
 from python_checks.core.throttle import Throttle
-from python_checks.service import facts
 
 NEEDS: tuple[str, ...] = ("requests",)
 
@@ -18,25 +17,25 @@ PAUSE = 1.0  # seconds between two looks
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this check."""
-    facts.add_facts(parser)
+    opt.add_service(parser)
+    opt.add_url(parser)
     opt.add_deadline(parser, 300.0, "wait")
 
 
 def run(options: argparse.Namespace) -> Result:
     """Ask for the queue until it is empty, with progress on standard error."""
-    vllm = options.facts["vllm"]
     start, throttle = time.monotonic(), Throttle()
     while True:
         passed = time.monotonic() - start
         try:
-            queue = metrics.queue(fetch("GET", vllm.url + metrics.PATH, REQUEST))
+            queue = metrics.queue(fetch("GET", options.url + metrics.PATH, REQUEST))
             words = str(queue)
             if queue.idle:
                 return conclude("idle", [], f"no request running or waiting after {passed:.0f} s")
         except CheckError as error:
             words = error.fault.reason
             if words.startswith("connection refused"):
-                return conclude("idle", [], f"nothing answers at {vllm.url}, so nothing is under way")
+                return conclude("idle", [], f"nothing answers at {options.url}, so nothing is under way")
             if error.fault.state is State.UNKNOWN:  # what answers tells no queue, and will not later
                 raise
         if passed >= options.deadline:

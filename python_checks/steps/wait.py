@@ -1,12 +1,15 @@
-"""Wait until a server is ready: its health path says 200 and, with --model, one chat has been answered."""
+"""Wait until a server is ready: its health path says 200 and, with --model, one chat or embedding has been answered."""
 
 import argparse
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from python_checks.api.http import Pending, refusal
-from python_checks.api.openai import PATH, begun, choice, hello
+from python_checks.api import embeddings
+from python_checks.api.http import Pending, Reply, refusal
+from python_checks.api.openai import PATH, begun, choice
 from python_checks.core import notify
 from python_checks.core import options as opt
 from python_checks.core.result import CheckError, Fault, Result, conclude, shorten
@@ -21,11 +24,47 @@ TOKENS = 16  # of that chat
 WARM_UP = 120.0  # seconds for the first chat; on a CPU it compiles for 16 s
 
 
+class First(NamedTuple):
+    """The request that ends a start: its name and words for it, where it goes, what it says, and what is wrong with a reply."""
+
+    name: str
+    words: str
+    path: str
+    body: Callable[[str], dict[str, Any]]
+    judge: Callable[[Reply], list[Fault]]
+
+
+def chat_body(model: str) -> dict[str, Any]:
+    """Return a chat of one word."""
+    message = {"role": "user", "content": "Hello"}
+    return {"model": model, "messages": [message], "temperature": 0, "max_tokens": 16}
+
+
+def chat_faults(reply: Reply) -> list[Fault]:
+    """Judge its answer; see `choice` for errors."""
+    fault = begun(choice(reply), "healthy, but the first chat failed")
+    return [fault] if fault else []
+
+
+def embedding_faults(reply: Reply) -> list[Fault]:
+    """Judge embeddings; see `vectors` for errors."""
+    return embeddings.faults(embeddings.vectors(reply), len(embeddings.TEXTS))
+
+
+FIRST_CHAT = First("chat", "a chat", PATH, chat_body, chat_faults)
+FIRST_EMBEDDING = First("embedding", "an embedding", embeddings.PATH, embeddings.body, embedding_faults)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this check."""
     opt.add_url(parser)
     parser.add_argument("--path", default="/health", help="path that answers 200 when ready (%(default)s)")
     opt.add_model(parser, default=None)
+    parser.add_argument(
+        "--embedding",
+        action="store_true",
+        help="the model embeds texts: an embedding takes the place of the chat",
+    )
     parser.add_argument("--pid", type=opt.pid, help="main process: its end ends the waiting at once")
     parser.add_argument(
         "--log", type=Path, metavar="FILE", help="log of the server: its phase, and why it died"
@@ -56,8 +95,9 @@ def until_ready(watch: Watch, options: argparse.Namespace) -> str:
     refuse_stranger(options.url, options.pid)
     if not options.model:
         return f"{options.path} says 200"
-    warm_up(watch, options.url, options.model)
-    return f"{options.path} says 200, {options.model} answered a chat"
+    first = FIRST_EMBEDDING if options.embedding else FIRST_CHAT
+    warm_up(watch, options.url, options.model, first)
+    return f"{options.path} says 200, {options.model} answered {first.words}"
 
 
 def until_healthy(watch: Watch, url: str, path: str) -> None:
@@ -81,26 +121,26 @@ def until_healthy(watch: Watch, url: str, path: str) -> None:
         time.sleep(min(PAUSE, watch.left))
 
 
-def warm_up(watch: Watch, url: str, model: str) -> None:
-    """Send one chat: the first one after a start compiles kernels, which no user should wait for.
+def warm_up(watch: Watch, url: str, model: str, first: First) -> None:
+    """Send one request: the first one after a start compiles kernels, which no user should wait for.
 
     Raises:
-        CheckError: the chat failed, or the process ended over it.
+        CheckError: it failed, or the process ended over it.
     """
     watch.phase, watch.warming = phases.WARM_UP, True
-    pending = Pending("POST", url + PATH, hello(model, TOKENS), min(WARM_UP, watch.left))
+    pending = Pending("POST", url + first.path, first.body(model), min(WARM_UP, watch.left))
     watch.during(pending)
     try:
-        first = choice(pending.result())
+        faults = first.judge(pending.result())
     except CheckError as error:
         time.sleep(PAUSE)  # the server writes its log after its reply
         watch.look()
         why = watch.cause()
-        words = f"healthy, but the first chat failed: {error.fault.reason}" + (
+        words = f"healthy, but the first {first.name} failed: {error.fault.reason}" + (
             f"; log: {why.words}" if why.words else ""
         )
         raise CheckError(Fault(words, watch.remedy(why) if why.words else error.fault.remedy)) from error
-    if fault := begun(first, "healthy, but the first chat failed"):
+    for fault in faults:
         raise CheckError(fault)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
-import yaml
-from playbooks import REPOSITORY, Playbook
+from playbooks import Playbook
 
 PLAYBOOKS = ("status", "probe", "doctor", "drain")
 
@@ -23,21 +24,24 @@ def test_nothing_is_deployed(playbook: Playbook, name: str) -> None:
 
 
 def test_a_deploy_that_got_no_further_than_its_checks(prepared: Playbook) -> None:
+    remedy = "remedy: deploy: ansible-playbook deploy.yml"
     status = prepared("ansible/status.yml", "--check")
     assert status.returncode == 0, status.stdout
-    assert "!! vllm       not deployed on this host\n" in status.stdout
+    assert "no service is deployed on this host" in status.stdout and remedy in status.stdout
     doctor = prepared("ansible/doctor.yml")
-    assert doctor.returncode == 2, doctor.stdout
-    remedy = "symptom  vllm is not deployed on this host\n   remedy   deploy: ansible-playbook deploy.yml\n"
-    assert remedy in doctor.stdout
+    assert doctor.returncode == 2 and remedy in doctor.stdout, doctor.stdout
     drain = prepared("ansible/drain.yml")
     assert drain.returncode == 0 and "there is nothing to drain" in drain.stdout, drain.stdout
     probe = prepared("ansible/probe.yml")
-    assert probe.returncode == 2 and "nothing to check" in words(probe.stdout)
+    assert probe.returncode == 2 and "no service is deployed on this host" in words(probe.stdout)
 
 
-def test_a_drain_shows_no_user_of_the_host_what_the_manager_knows() -> None:
-    """Facts hold environments; every user reads the arguments of a process, and nobody its standard input."""
-    tasks = yaml.safe_load((REPOSITORY / "roles/vllm/tasks/drain.yml").read_text())
-    [wait] = [task["progress"] for each in tasks for task in each.get("block", []) if "progress" in task]
-    assert "service_facts" in wait["stdin"] and "service_facts" not in str(wait["argv"])
+def test_a_host_of_an_earlier_version_is_to_be_deployed(playbook: Playbook, tmp_path: Path) -> None:
+    """Its probes know no registry: they ask for what the playbooks of their time handed them."""
+    checks = tmp_path / "demo/bin/checks"
+    checks.parent.mkdir(parents=True)
+    checks.write_text("#!/bin/sh\necho 'error: the following arguments are required: --facts' >&2; exit 3\n")
+    checks.chmod(0o755)
+    for name in ("status", "doctor"):
+        run = playbook(f"ansible/{name}.yml")
+        assert run.returncode == 2 and "deploy.yml brings them up to date" in words(run.stdout), run.stdout

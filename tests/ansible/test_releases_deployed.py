@@ -165,3 +165,24 @@ def test_rollbacks_go_further_back_and_never_to_what_they_left(host: Releases) -
     assert chosen.returncode == 0 and host.serves("a"), chosen.stdout
     assert not (host.folder_of_releases / host.ids["a"] / ".left").exists()
     assert (host.folder_of_releases / host.ids["b"] / ".left").exists()
+
+
+def test_a_host_of_an_earlier_version_is_brought_up_to_date(host: Releases) -> None:
+    """It has no registry; its releases keep options for probes instead, also the one that a way back leads to."""
+    registered, stale = host.directory / "services/backend.json", host.directory / "checks/backend.args"
+    for row in host.folder_of_releases.glob("*/service.json"):
+        if not row.parent.is_symlink():
+            row.rename(row.with_name("probe.args"))
+    registered.unlink()
+    stale.symlink_to(host.folder_of_releases / "current/probe.args")
+    refused = host.rollback("-e", f"release={host.ids['b']}")
+    assert refused.returncode == 2 and "deploy.yml brings it up to date. Nothing was touched." in words(
+        refused
+    )
+    assert host.serves("a")
+    run = host.release("bad 3")
+    assert run.returncode == 2 and f"and {host.ids['a']} serves again" in words(run), run.stdout
+    assert host.serves("a") and not stale.is_symlink() and registered.is_symlink()
+    assert not list(host.folder_of_releases.glob("*/probe.args"))
+    again = host.release("a")
+    assert again.returncode == 0 and "changed=0" in again.stdout, again.stdout

@@ -152,10 +152,8 @@ def starts(host: Host) -> list[Figure]:
 
 def probes(host: Host) -> list[Figure]:
     """Every way to call a tool, and what the canary costs."""
-    checks = "/opt/vllm/bin/checks {} @/opt/vllm/checks/vllm.args"
-    matrix = checks.format("conformance") + " @/opt/vllm/checks/backend.args"
-    seconds = timed(lambda: host.ssh(matrix, seconds=300))
-    canary = checks.format("canary") + " --state /run/canary.json --maintenance /run/none --lock /run/none"
+    seconds = timed(lambda: host.ssh("/opt/vllm/bin/checks conformance", seconds=300))
+    canary = "/opt/vllm/bin/checks canary --state /run/canary.json --maintenance /run/none --lock /run/none"
     costs = [
         sum(map(float, host.told(f"bash -c 'TIMEFORMAT=\"%U %S\"; time {canary} >/dev/null' 2>&1").split()))
         for _ in range(5)

@@ -23,7 +23,7 @@ cd /opt/vllm
 find . -mindepth 1 -maxdepth 3 ! -path './logs*' ! -path './cache/*/*' ! -path './venvs/*/*' \\
     ! -path './watch/*' ! -path './metrics/*' -printf '%p %l\\n'
 find /tmp /root/.ansible /srv /var/lib/vllm /var/lib/backend -maxdepth 2 ! -path '*/systemd-private-*'
-find checks/*.args /etc/systemd/system/*.service -type f -exec sha256sum {} + && sha256sum checks/*.args
+find services/*.json /etc/systemd/system/*.service -type f -exec sha256sum {} + && sha256sum services/*.json
 ps -ww -eo args= | grep -E '(^|/)(uv|pip|progress-[^ ]*) ' || true
 """
 

@@ -16,7 +16,7 @@ COPY = "/srv/models/copy"
 @pytest.fixture
 def copy(host: Host) -> Iterator[str]:
     """A copy of the model, to be broken."""
-    model = host.told("sed -n '/^--model-directory/{n;p}' /opt/vllm/checks/vllm.args")
+    model = host.model
     host.told(f"cp -a {model} {COPY}")
     yield COPY
     host.told(f"rm -r {COPY}")

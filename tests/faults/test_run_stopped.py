@@ -76,7 +76,7 @@ def stopped(deployed: Host) -> Iterator[Host]:
 
 def test_stopped_stays_stopped(stopped: Host, report: Report) -> None:
     """`systemctl stop vllm`, then `bin/checks all`, `ansible/prove.yml` and ten runs of the canary: none starts it."""
-    checks = stopped.ssh("/opt/vllm/bin/checks all @/opt/vllm/checks/vllm.args", seconds=120)
+    checks = stopped.ssh("/opt/vllm/bin/checks all --service vllm", seconds=120)
     assert checks.returncode == 2 and "health CRITICAL" in checks.stdout, checks.stdout
     prove = stopped.playbook("ansible/prove.yml")
     assert prove.returncode != 0 and "A probe failed on alpha" in " ".join(prove.stdout.split()), prove.stdout
@@ -99,7 +99,7 @@ def test_stopped_stays_stopped(stopped: Host, report: Report) -> None:
 def test_model_directory_gone(stopped: Host, report: Report) -> None:
     """The model's directory is gone when vLLM is to start: six starts fail, then systemd leaves it failed, and the cause is to be seen."""
     host = stopped
-    model = host.told("sed -n '/^--model-directory/{n;p}' /opt/vllm/checks/vllm.args")
+    model = host.model
     host.told(f"mv {model} {model}.away; systemctl reset-failed vllm")
     try:
         started, since = time.monotonic(), host.told("date +%s")

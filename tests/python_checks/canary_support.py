@@ -33,7 +33,15 @@ class Canary:
         (directory / "systemctl").write_text(FAKE_SYSTEMCTL)
         (directory / "systemctl").chmod(0o755)
         self.mode("answer")
+        self.register("vllm")
         self.server = self.serve()
+
+    def register(self, name: str, manager: str = "systemd", **row: Any) -> None:
+        """Write the row of a service that the canary watches."""
+        (self.directory / "services").mkdir(exist_ok=True)
+        url = f"http://127.0.0.1:{self.port}"
+        given = {"name": name, "manager": manager, "unit": name, "url": url, "probes": ["canary"], **row}
+        (self.directory / f"services/{name}.json").write_text(json.dumps(given))
 
     def serve(self) -> subprocess.Popen[bytes]:
         """Start a server and wait until it listens."""
@@ -68,14 +76,14 @@ class Canary:
     def arguments(self, *more: str) -> list[str]:
         """Return the words of the command line; a chat has a second."""
         files = ("--state", self.state, "--maintenance", self.maintenance, "--lock", self.lock)
-        url = f"http://127.0.0.1:{self.port}"
-        return ["canary", "--url", url, "--timeout", "1", *map(str, files), "--format", "json", *more]
+        return ["canary", "--timeout", "1", *map(str, files), "--format", "json", *more]
 
     def run(self, *more: str, **options: Any) -> tuple[int, Result]:
         """Run the canary; return its exit code and what it found."""
         environment = os.environ | {
             "PATH": f"{self.directory}:{os.environ['PATH']}",
             "FAKE": str(self.directory),
+            "CHECKS_HOME": str(self.directory),
         }
         done = subprocess.run(
             [sys.executable, "-m", "python_checks", *self.arguments(*more)],

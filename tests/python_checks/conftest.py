@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.python_checks.canary_support import Canary
+from tests.python_checks.hosted import Hosted
 from tests.python_checks.island import Island
 from tests.python_checks.korean_recorder import (
     pytest_configure,
@@ -135,6 +136,12 @@ def canary(tmp_path: Path, free_port: int) -> Iterator[Canary]:
     own = Canary(tmp_path, free_port)
     yield own
     own.end()
+
+
+@pytest.fixture
+def hosted(tmp_path: Path) -> Hosted:
+    """Give a host without a service yet."""
+    return Hosted(tmp_path / "hosted")
 
 
 @pytest.fixture

@@ -9,27 +9,36 @@ from typing import Any
 from python_checks.core.finding import Finding
 from python_checks.core.result import Result, State
 from python_checks.doctor import diagnosis
-from python_checks.doctor.signs import Signs
+from python_checks.doctor.signs import Engine, Signs
 from python_checks.host.disks import Disk
-from python_checks.service import facts, marks
+from python_checks.service import marks
+from python_checks.service.facts import Service
 from python_checks.service.last_words import LastWords
 
 FACTS = Path(__file__).parent / "facts"
 
 
+def known(name: str) -> dict[str, Service]:
+    """Return the recorded facts of a host's manager, those of vLLM first."""
+    given = json.loads((FACTS / f"{name}.json").read_text(encoding="utf-8"))["services"]
+    kinds = {"vllm": "chat", "backend": "backend"}
+    return {each: Service(each, kind, **given[each]) for each, kind in kinds.items()}
+
+
 def signs(name: str = "supervisor_running", **changes: Any) -> Signs:
     """Return the signs of a recorded host on which all else is well."""
-    known = facts.load((FACTS / f"{name}.json").read_text(encoding="utf-8"))
+    services = known(name)
+    explained = {key: changes.pop(key) for key in Engine.__dataclass_fields__ if key in changes}
     given: dict[str, Any] = {
-        "services": known,
-        "refused": {each: "" if service.pid else "it does not run" for each, service in known.items()},
-        "logs": dict.fromkeys(known, LastWords()),
+        "services": services,
+        "refused": {each: "" if service.pid else "it does not run" for each, service in services.items()},
+        "logs": dict.fromkeys(services, LastWords()),
         "disks": [Disk(("/opt/vllm",), 2**36, 2**37)],
         "results": [Result("health", State.OK, "/health says 200")],
-        "lacks": [],
         "strangers": [],
-        "bound": {each: [service.host] for each, service in known.items() if service.pid},
-        "now": known["vllm"].since + 60,
+        "bound": {each: [service.host] for each, service in services.items() if service.pid},
+        "engines": {"vllm": Engine(**explained)},
+        "now": services["vllm"].since + 60,
     }
     return Signs(**(given | changes))
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.python_checks.support import ROOT
 
 HOLE = "\0"
-LIBRARY = "roles/service/library/*.py"  # the words of the managers
+LIBRARY = "python_checks/service/s[yu][sp]*.py"  # the words of the managers
 TABLES = "python_checks/*/known*.toml"
 HOLES = re.compile(r"\{\w*\}")
 # Said by the status alone, to who typed the command, or to nobody.

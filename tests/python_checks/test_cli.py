@@ -1,6 +1,5 @@
 """The command as others run it: exit codes, formats, option files, failures that nobody foresaw."""
 
-import json
 import os
 import signal
 import subprocess
@@ -9,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from python_checks import cli
+from python_checks import __version__, cli
 from python_checks.checks import health
 from python_checks.core.result import Result
 from python_checks.report.formats import FORMATS
@@ -36,6 +35,7 @@ def test_every_check_has_a_help(probe: Probe, name: str) -> None:
         ["port", "--port", "0"],
         ["wait", "--pid", "-1"],
         ["all", "@/no/such/file"],
+        ["restart"],
     ],
 )
 def test_wrong_usage_is_unknown_and_said(probe: Probe, arguments: list[str]) -> None:
@@ -44,11 +44,9 @@ def test_wrong_usage_is_unknown_and_said(probe: Probe, arguments: list[str]) -> 
     assert "error:" in done.stderr and "Traceback" not in done.stderr
 
 
-def test_options_from_a_file(probe: Probe, server: Server, tmp_path: Path) -> None:
-    server.answers["/health"] = (200, "")
-    (tmp_path / "args").write_text(f"--url={server.url}\n--format\njson\n")
-    done = probe("health", f"@{tmp_path}/args")
-    assert json.loads(done.stdout)["state"] == "ok"
+def test_the_version(probe: Probe) -> None:
+    done = probe("--version")
+    assert (done.returncode, done.stdout) == (0, f"vllm-deploy {__version__}\n")
 
 
 def test_text_is_one_line_with_figures(probe: Probe, server: Server) -> None:

@@ -123,6 +123,11 @@ class Host:
         with self.play(playbook, *arguments) as play:
             return play.ended(seconds)
 
+    @property
+    def model(self) -> str:
+        """Return the directory of vLLM's model."""
+        return str(json.loads(self.told("cat /opt/vllm/services/vllm.json"))["model"])
+
     def log(self, unit: str = "vllm", lines: int = 40) -> str:
         """Return the end of the log of a service."""
         return self.ssh(f"tail -n {lines} /opt/vllm/logs/{unit}.log").stdout

@@ -37,6 +37,7 @@ echo "$2  $tree/.tar" | sha256sum --check --status || { echo 'what arrived is no
 tar --extract --no-same-owner --file "$tree/.tar" --directory "$tree"
 rm "$tree/.tar"
 checks=$3; shift 3
+export CHECKS_HOME="${checks%/bin/checks}"
 for python in "${checks%/bin/checks}"/venvs/checks-*/bin/python python3.13 python3.12 python3.11 python3; do
     "$python" -I -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break
     python=

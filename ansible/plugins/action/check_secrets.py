@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible.parsing.vault import VaultHelper
@@ -124,44 +124,56 @@ class ActionModule(ActionBase):
         def value(name: str, default: Any) -> Any:
             return self._templar.template(given[name]) if name in given else default
 
-        faults: list[str] = []
-        warnings: list[str] = []
-        for role in ROLES:
-            secrets, public = value(f"{role}_secrets", {}), value(f"{role}_environment", {})
-            faults += mapping_faults(f"{role}_secrets", secrets)
-            if not isinstance(public, Mapping):  # another check says so
-                continue
-            twice = sorted(set(public) & set(secrets)) if isinstance(secrets, Mapping) else []
-            faults += [
-                f"{name} is in {role}_environment and in {role}_secrets; leave it in the latter."
-                for name in twice
-            ]
-            warnings += [
-                f"{role}_environment: {name} looks like a secret, and every user of the host can read it (the unit,"
-                f" systemctl show). Move it to {role}_secrets, and {VAULT}."
-                for name, each in public.items()
-                if looks_secret(str(name), each) and name not in (*twice, KEY)
-            ]
-            if KEY in public and role == "vllm" and KEY not in twice:
-                faults.append(
-                    f"{KEY} is in vllm_environment, which every user of the host can read. Set vllm_api_key instead."
-                )
-        key, words = value("vllm_api_key", ""), value("vllm_extra_args", [])
-        secrets = value("vllm_secrets", {})
-        other = secrets.get(KEY, key) if isinstance(secrets, Mapping) else key
-        faults += [*key_faults("vllm_api_key", key)] or [*key_faults(f"vllm_secrets: {KEY}", other)]
-        if key and other != key:
-            faults.append(
-                f"vllm_api_key and {KEY} of vllm_secrets are two keys; vLLM takes one. Leave out the latter."
-            )
-        words = [str(word) for word in words] if isinstance(words, list) else []
-        refused = [*option_faults(words)]
-        warnings += [
-            f"vllm_extra_args: {name} looks like a secret, and every user of the host can read it (ps, the unit, vLLM's log)."
-            for name in dict.fromkeys(argument_warnings(words))
-            if not refused
-        ]
-        faults += refused
+        faults, warnings = of_variables(value, ROLES)
+        rows = value("vllm_extra_instances", [])
+        for row in rows if isinstance(rows, list) else []:
+            if isinstance(row, Mapping):
+                more, told = of_variables(lambda name, default, row=row: row.get(name, default), ROLES[:1])
+                where = f"vllm_extra_instances, {row.get('vllm_name', 'without vllm_name')}: "
+                faults += [where + line for line in more]
+                warnings += [where + line for line in told]
         if faults:
             return {"failed": True, "msg": "\n".join(dict.fromkeys(faults)), "warnings": warnings}
         return {"changed": False, "warnings": warnings}
+
+
+def of_variables(value: Callable[[str, Any], Any], roles: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the faults and the warnings of the variables of roles, which ``value`` gives by name and default."""
+    faults: list[str] = []
+    warnings: list[str] = []
+    for role in roles:
+        secrets, public = value(f"{role}_secrets", {}), value(f"{role}_environment", {})
+        faults += mapping_faults(f"{role}_secrets", secrets)
+        if not isinstance(public, Mapping):  # another check says so
+            continue
+        twice = sorted(set(public) & set(secrets)) if isinstance(secrets, Mapping) else []
+        faults += [
+            f"{name} is in {role}_environment and in {role}_secrets; leave it in the latter."
+            for name in twice
+        ]
+        warnings += [
+            f"{role}_environment: {name} looks like a secret, and every user of the host can read it (the unit,"
+            f" systemctl show). Move it to {role}_secrets, and {VAULT}."
+            for name, each in public.items()
+            if looks_secret(str(name), each) and name not in (*twice, KEY)
+        ]
+        if KEY in public and role == "vllm" and KEY not in twice:
+            faults.append(
+                f"{KEY} is in vllm_environment, which every user of the host can read. Set vllm_api_key instead."
+            )
+    key, words = value("vllm_api_key", ""), value("vllm_extra_args", [])
+    secrets = value("vllm_secrets", {})
+    other = secrets.get(KEY, key) if isinstance(secrets, Mapping) else key
+    faults += [*key_faults("vllm_api_key", key)] or [*key_faults(f"vllm_secrets: {KEY}", other)]
+    if key and other != key:
+        faults.append(
+            f"vllm_api_key and {KEY} of vllm_secrets are two keys; vLLM takes one. Leave out the latter."
+        )
+    words = [str(word) for word in words] if isinstance(words, list) else []
+    refused = [*option_faults(words)]
+    warnings += [
+        f"vllm_extra_args: {name} looks like a secret, and every user of the host can read it (ps, the unit, vLLM's log)."
+        for name in dict.fromkeys(argument_warnings(words))
+        if not refused
+    ]
+    return faults + refused, warnings

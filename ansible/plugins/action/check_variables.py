@@ -18,6 +18,7 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.action import ActionBase
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "module_utils"))
+import instances
 from variable_relations import (
     contradictions,
     rendered_flags,
@@ -100,6 +101,19 @@ class ActionModule(ActionBase):
         }
         faults += contradictions(values, variables["group_names"], served)
         faults += repeated(values["vllm_extra_args"], rendered_flags(roles))
+        rows = values["vllm_extra_instances"] if "vllm" in variables["group_names"] else []
+        faults += instances.faults(rows, values, defaults, specs["vllm"])
+        for where, row in instances.named(rows):
+            own = defaults | {"vllm_lock": values["vllm_lock"]} | instances.sound(row, specs["vllm"])
+            more = [
+                *contradictions(own, ["vllm"], served),
+                *repeated(own["vllm_extra_args"], rendered_flags(roles)),
+            ]
+            faults += [f"{where}: {line}" for line in more]
+        if "vllm" in variables["group_names"] and values["vllm_name"] != defaults["vllm_name"]:
+            faults.append(
+                f"vllm_name is {values['vllm_name']!r}: the first vLLM of a host is {defaults['vllm_name']}; others are rows."
+            )
         if args["needed"]:
             faults += self.unmanageable(values)
             faults += self.privileged(values, variables["group_names"])

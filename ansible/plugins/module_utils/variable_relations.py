@@ -18,6 +18,7 @@ MADE = (
     "bin",
     "venvs",
     "checks",
+    "services",
     "releases",
     "cache",
     "tmp",

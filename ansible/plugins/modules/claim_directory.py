@@ -47,7 +47,7 @@ TEXT = (
     "vllm-deploy made this directory; ansible/uninstall.yml removes what it made in it, and nothing else.\n"
 )
 # What others than root may not change: in the first ones lies what root runs.
-RUN = ("bin", "venvs", "checks", "releases", "secrets")
+RUN = ("bin", "venvs", "checks", "services", "releases", "secrets")
 ROOTS = (*RUN, "backend", "logs", "cache", "python", "bundle", "tmp")
 # What the roles make. In the others a user may have things, too: there it is what these patterns fit.
 WHOLE = (*RUN, "cache", "tmp", "watch", "metrics", "supervisor", "bundle", "python", LOCK)

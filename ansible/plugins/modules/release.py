@@ -188,6 +188,9 @@ class Releases:
         stay = {self.current, *self.good()[:keep]}
         releases = [path for path in self.root.glob("*") if path.is_dir() and not path.is_symlink()]
         texts = [self.text(release) for release in stay]
+        # Another service of the host may run from the same environment.
+        others = self.root.parent.glob(f"*/*/*{Path(self.file).suffix}")
+        texts += [path.read_text(encoding="utf-8") for path in others if self.root not in path.parents]
         return [path for path in releases if path.name not in stay] + [
             path
             for pattern in belongings

@@ -7,11 +7,11 @@ import pytest
 
 from python_checks.api.metrics import Counters
 from python_checks.canary.liveness import Chat, Facts, Look, describe
-from python_checks.canary.manager import Unit
 from python_checks.canary.memory import Memory
 from python_checks.canary.rules import CEILING, GROWTH, RULES, SLACK, UNKNOWN, Ruling, judge, patience
 from python_checks.core.result import CheckError, State
 from python_checks.service.marks import Deploy, Traces
+from python_checks.service.unit import Unit
 
 START = 900.0
 OLD = Unit("running", "active running", 7, 70, 5000.0, True)

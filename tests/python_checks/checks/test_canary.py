@@ -276,6 +276,7 @@ def test_a_run_costs_little(canary: Canary) -> None:
     environment = os.environ | {
         "PATH": f"{canary.directory}:{os.environ['PATH']}",
         "FAKE": str(canary.directory),
+        "CHECKS_HOME": str(canary.directory),
     }
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -308,3 +309,37 @@ def test_a_full_step_is_measured_once_a_process(canary: Canary, server: Server) 
     assert figures(canary.run(*options)[1])["patience"] == 300
     second = [request[1]["prompt"] for request in server.requests if request[0] == "/v1/completions"]
     assert len(second) == 2 and second[0] != second[1]
+
+
+def test_a_persons_look_keeps_and_restarts_nothing(canary: Canary, tmp_path: Path) -> None:
+    """It goes on from what the timer's runs kept, and says what the next one would."""
+    canary.quick()
+    canary.mode("hang")
+    canary.run(), canary.run()
+    watch = tmp_path / "watch"
+    watch.mkdir()
+    kept = watch / "canary.json"
+    kept.write_bytes(canary.state.read_bytes())
+    before = kept.read_bytes()
+    canary.register("vllm", watch=str(watch))
+    typed = [word for word in canary.arguments() if word not in ("--state", str(canary.state))]
+    canary.arguments = lambda *more: [*typed, *more]  # type: ignore[method-assign]  # as it is typed
+    for _ in range(3):
+        code, result = canary.run()
+        assert code == 2 and "strike 3 of 3" in result["reason"] and "restarted" not in result["reason"]
+    assert canary.restarts == [] and kept.read_bytes() == before
+    assert [path.name for path in watch.iterdir()] == ["canary.json"]
+
+
+def test_a_model_that_does_not_chat_is_asked_for_embeddings(canary: Canary, server: Server) -> None:
+    vectors = [[1.0, 2.0], [2.0, 1.0]]
+    server.answers["/v1/embeddings"] = lambda _: (200, {"data": [{"embedding": each} for each in vectors]})
+    canary.register("vllm", kind="embed", options={"step-tokens": "5"})
+    code, result = canary.run("--url", server.url)
+    assert (code, result["evidence"]["condition"]) == (0, "alive"), result
+    asked = [body for path, body in server.requests if path == "/v1/embeddings"]
+    assert len(asked[0]["input"]) == 2 and len(asked[1]["input"]) == 5, "two texts, and one full step"
+    assert not [path for path, _ in server.requests if path not in ("/v1/embeddings", "/metrics")]
+    vectors[1] = vectors[0]
+    code, result = canary.run("--url", server.url)
+    assert (code, result["evidence"]["condition"]) == (2, "nonsense") and "same embedding" in result["reason"]

@@ -37,6 +37,7 @@ class Supervised(Canary):
     def serve(self) -> subprocess.Popen[bytes]:
         """Start supervisord with the server."""
         self.control = [program("supervisorctl"), "--configuration", str(self.directory / "supervisord.conf")]
+        self.register("vllm", "supervisor", control=self.control)
         command = f"{sys.executable} {SERVER} {self.port} {self.directory / 'mode'}"
         text = CONFIGURATION + PROGRAM.format(name="vllm", command=command, autostart="true", startsecs=1)
         text += PROGRAM.format(name="slow", command="sleep 600", autostart="true", startsecs=60)
@@ -58,11 +59,6 @@ class Supervised(Canary):
     def ctl(self, *words: str) -> str:
         """Ask supervisorctl."""
         return subprocess.run([*self.control, *words], capture_output=True, text=True, timeout=60).stdout
-
-    def arguments(self, *more: str) -> list[str]:
-        """Add the options of supervisord."""
-        options = ("--supervisorctl", self.control[0], "--configuration", self.control[2])
-        return super().arguments("--manager", "supervisor", *options, *more)
 
     def end(self) -> None:
         """End supervisord, and all that it runs."""
@@ -125,11 +121,13 @@ def test_what_was_stopped_stays_stopped(canary: Supervised) -> None:
 def test_the_other_states(canary: Supervised) -> None:
     until(lambda: "FATAL" in canary.ctl("status", "broken"))
     for name, code, condition in (("slow", 1, "starting"), ("broken", 2, "failed")):
-        found, result = canary.run("--unit", name)
+        canary.register(name, "supervisor", control=canary.control)
+        found, result = canary.run("--service", name)
         assert (found, result["evidence"]["condition"]) == (code, condition)
-    code, result = canary.run("--unit", "nope")
+    canary.register("nope", "supervisor", control=canary.control)
+    code, result = canary.run("--service", "nope")
     assert code == 3 and "nope: ERROR (no such process)" in result["reason"]
     canary.ctl("shutdown")
     canary.server.wait(30)
-    code, result = canary.run()
+    code, result = canary.run("--service", "vllm")
     assert code == 3 and "supervisord does not tell how vllm is" in result["reason"]

@@ -69,7 +69,8 @@ def test_a_manager_that_does_not_tell_is_unknown(canary: Canary, shown: str) -> 
 
 
 def test_without_a_manager_it_is_unknown(canary: Canary) -> None:
-    code, result = canary.run("--manager", "supervisor", "--supervisorctl", "/no/such/program")
+    canary.register("vllm", "supervisor", control=["/no/such/program", "--configuration", "/no/such/file"])
+    code, result = canary.run()
     assert code == 3 and "No such file" in result["reason"]
 
 

@@ -1,6 +1,5 @@
 """`doctor`: each thing that can be wrong, as symptom, cause and remedy; worst first; also when nothing runs."""
 
-import json
 import os
 import subprocess
 import sys
@@ -11,14 +10,15 @@ import pytest
 
 from python_checks.api.http import Reply
 from python_checks.checks import doctor, gpu, models
-from python_checks.core.result import Fault, Line, Result, State
+from python_checks.core.result import Fault, Line, Result, State, of
 from python_checks.doctor import diagnosis, look, of_service
 from python_checks.host.disks import Disk
 from python_checks.service import engine_facts, last_words
 from python_checks.service.facts import Service
 from python_checks.service.last_words import LastWords
 from tests.python_checks.doctor_support import deployed, one, signs
-from tests.python_checks.support import Probe, Recorded
+from tests.python_checks.hosted import Hosted
+from tests.python_checks.support import Recorded
 
 
 def test_nothing_is_wrong() -> None:
@@ -140,7 +140,7 @@ def test_the_log_of_a_dead_vllm_is_that_of_its_last_process(recorded: Recorded, 
 def test_a_model_that_is_served_under_another_name() -> None:
     """What asks for that name gets 404 for the same reason."""
     results = [
-        models.judge(Reply(200, {"data": [{"id": "gpt-oss-20b"}]}, ""), "gpt-oss-120b"),
+        of(models.judge(Reply(200, {"data": [{"id": "gpt-oss-20b"}]}, ""), "gpt-oss-120b"), "vllm", False),
         Result("completion", State.CRITICAL, "HTTP 404: The model `gpt-oss-120b` does not exist.", "see"),
         Result("chat", State.CRITICAL, "HTTP 500: x", "see the backend's log"),
     ]
@@ -169,7 +169,7 @@ def test_a_server_that_runs_and_does_not_listen() -> None:
 
 
 def test_a_host_on_which_a_start_failed_over_memory_and_could_not_call_tools(
-    probe: Probe, model: Path, free_port: int, tmp_path: Path
+    hosted: Hosted, model: Path, free_port: int, tmp_path: Path
 ) -> None:
     """As a process: several causes at once, each with its remedy, in lines that fit a terminal."""
     log = tmp_path / "vllm.log"
@@ -192,7 +192,7 @@ def test_a_host_on_which_a_start_failed_over_memory_and_could_not_call_tools(
         "command": command,
         "current": "0.24.0-0123456789ab",
     }
-    done = probe("doctor", "--facts", json.dumps({"services": {"vllm": vllm}}), "--format", "screen")
+    done = hosted.recorded({"vllm": vllm}, "doctor")
     assert done.returncode == 2, done.stdout
     shown = " ".join(done.stdout.split())
     for words in (
@@ -230,21 +230,17 @@ def test_an_engine_without_a_server_is_seen() -> None:
             child.kill()
 
 
-def test_the_doctor_on_a_host_where_nothing_runs(probe: Probe, model: Path, free_port: int) -> None:
+def test_the_doctor_on_a_host_where_nothing_runs(hosted: Hosted, model: Path, free_port: int) -> None:
     """As a process: what needs a server is left out, the rest is run; the model lacks a shard."""
     (model / "model-00002-of-00002.safetensors").unlink()
     vllm = {"state": "stopped", "ended": "exit status 0", "start": "START"}
     command = [sys.executable, "-m", "x", "--model", str(model), "--port", str(free_port)]
     vllm["command"] = command  # type: ignore[assignment]  # JSON
-    options = (
-        "--url",
-        f"http://127.0.0.1:{free_port}",
-        "--model",
-        "m",
-        "--format",
-        "screen",
-    )  # as in vllm.args
-    done = probe("doctor", "--facts", json.dumps({"services": {"vllm": vllm}}), *options)
+    probes = ["model-files", "health", "models", "completion"]
+    hosted.add(
+        "vllm", url=f"http://127.0.0.1:{free_port}", model=str(model), probes=probes, options={"model": "m"}
+    )
+    done = hosted.recorded({"vllm": vllm}, "doctor")
     assert done.returncode == 2
     shown = done.stdout
     assert shown.index("vllm stopped") < shown.index("model-00002-of-00002.safetensors is missing")

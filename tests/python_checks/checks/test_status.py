@@ -1,6 +1,7 @@
 """`status`: facts recorded on real hosts, a queue, a verdict, GPUs and disks become one screen."""
 
 import json
+import platform
 import re
 import time
 from dataclasses import replace
@@ -9,32 +10,32 @@ from typing import Any
 
 import pytest
 
+from python_checks import __version__
 from python_checks.api.metrics import Queue
 from python_checks.checks import status
 from python_checks.core.result import Line, Result, State
 from python_checks.core.words import ago, count, span
 from python_checks.host.disks import Disk
 from python_checks.report.verdict import Verdict
-from python_checks.service import facts as services
 from python_checks.service import marks
 from python_checks.service.last_words import LastWords
-from tests.python_checks.doctor_support import deployed
+from tests.python_checks.doctor_support import deployed, known
+from tests.python_checks.hosted import Hosted
 from tests.python_checks.support import Healthy, Probe, Server
 
-FACTS = Path(__file__).parents[1] / "facts"
 GIB = 2**30
 
 
 def seen(name: str, *, answers: bool = True, age: float = 60.0, **changes: Any) -> status.Seen:
     """Return what there is to see on a recorded host, some seconds after its vLLM changed its state."""
-    known = services.load((FACTS / f"{name}.json").read_text(encoding="utf-8"))
-    known = {each: replace(service, since=known["vllm"].since) for each, service in known.items()}
-    now = known["vllm"].since + age
+    found = known(name)
+    found = {each: replace(service, since=found["vllm"].since) for each, service in found.items()}
+    now = found["vllm"].since + age
     given = {
-        "services": known,
-        "refused": {each: "" if service.pid and answers else "no answer" for each, service in known.items()},
-        "logs": {each: LastWords(last="the last line") for each in known},
-        "queue": Queue(2, 1) if answers else None,
+        "services": found,
+        "refused": {each: "" if service.pid and answers else "no answer" for each, service in found.items()},
+        "logs": {each: LastWords(last="the last line") for each in found},
+        "queues": {"vllm": Queue(2, 1)} if answers else {},
         "gpus": [Line("GPUs", "no GPU")],
         "verdict": Verdict(now - 30, State.OK, {}, [Result("health", State.OK, "/health says 200")]),
         "watch": [],
@@ -54,7 +55,7 @@ def test_a_host_that_is_well() -> None:
     found = seen("supervisor_running")
     result = status.judge(found, "ml35")
     lines = screen(result)
-    assert result.state is State.OK and lines["ml35"].words == "all is well"
+    assert result.state is State.OK and lines["ml35"].words == f"all is well (vllm-deploy {__version__})"
     assert re.fullmatch(
         r"running for 60 s \(since .*\), pid \d+, no automatic restart in 24 h", lines["vllm"].words
     )
@@ -126,41 +127,63 @@ def test_a_verdict_that_is_not_of_what_runs(verdict: tuple[float, dict[str, str]
     assert (line.words, line.state) == (words, State.WARNING)
 
 
-def test_the_screen_on_a_host(probe: Probe, server: Server, tmp_path: Path) -> None:
-    """The whole of it as a process: facts on standard input's place, a real server, aligned lines of 100 columns."""
+def test_the_screen_on_a_host(hosted: Hosted, server: Server, tmp_path: Path) -> None:
+    """The whole of it as it is typed there: a registry, a systemctl, a real server, aligned lines of 100 columns."""
     host, port = server.url.removeprefix("http://").split(":")
     server.answers["/metrics"] = (
         200,
         'vllm:num_requests_running{engine="0"} 3.0\nvllm:num_requests_waiting{engine="0"} 0.0\n',
     )
-    vllm = {
-        "state": "running",
-        "pid": 1,
-        "since": time.time() - 60,
-        "log": f"{tmp_path}/none",
-        "unheard_of": 1,
-    }
-    vllm["command"] = ["vllm", "serve", str(tmp_path), f"--host={host}", "--port", port]
-    done = probe(
-        "status",
-        "--facts",
-        json.dumps({"services": {"vllm": vllm}}),
-        "--home",
-        str(tmp_path),
-        "--format",
-        "screen",
-    )
+    command = ("vllm", "serve", str(tmp_path), f"--host={host}", "--port", port)
+    hosted.add("vllm", url=server.url, log=f"{tmp_path}/none", command=command, unheard_of=1)
+    hosted.shown("vllm", MainPID="1", StateChangeTimestamp=f"@{time.time() - 60:.0f}")
+    done = hosted.checks("status")
     lines = done.stdout.splitlines()
-    assert done.returncode == 1 and lines[0].startswith("!  status")  # no verdict yet
-    assert "     queue    3 requests running, none waiting" in lines
+    assert done.returncode == 1 and lines[0].startswith(f"!  {platform.node()}  "), (
+        done.stdout
+    )  # no verdict yet
+    assert f"vllm-deploy {__version__}" in lines[0]
+    assert [line.split() for line in lines if "queue" in line] == [
+        ["queue", *["3", "requests", "running,", "none", "waiting"]]
+    ]
     assert max(map(len, lines)) <= 100
-    assert len({line.index(words) for line, words in zip(lines[1:3], ("running", "none"), strict=True)}) == 1
+    assert (
+        len({line.index(words) for line, words in zip(lines[1:3], ("running", "another"), strict=True)}) == 1
+    )
 
 
-def test_facts_that_are_none_are_a_usage_error(probe: Probe) -> None:
-    for facts in ("{}", '{"services": []}', "/nowhere"):
-        done = probe("status", "--facts", facts)
-        assert done.returncode == 3 and "no facts of the services" in done.stderr
+def test_a_third_service_is_in_the_same_screen(hosted: Hosted, server: Server) -> None:
+    """Neither its name nor its kind is known to any program: its row says where it is asked."""
+    server.answers["/up"] = (200, "")
+    hosted.add("ranker", "reranker", url=server.url, health_path="/up", command=("/bin/ranker", "--quick"))
+    hosted.shown("ranker", MainPID="1", StateChangeTimestamp=f"@{time.time() - 3600:.0f}")
+    done = hosted.checks("status", "--format", "json")
+    result = json.loads(done.stdout)["results"][0]
+    assert screen(Result("status", State.OK, "", evidence=result["evidence"]))["ranker"].state == State.OK
+    assert [path for path, _ in server.requests] == ["/up"]
+    facts = result["evidence"]["services"]["ranker"]
+    assert (facts["state"], facts["kind"], facts["command"]) == (
+        "running",
+        "reranker",
+        ["/bin/ranker", "--quick"],
+    )
+    server.answers["/up"] = "drip", ""
+    assert "!! ranker" in hosted.checks("status").stdout
+
+
+def test_where_nothing_is_deployed(hosted: Hosted, probe: Probe) -> None:
+    for done in (hosted.checks("status"), hosted.checks("doctor"), hosted.checks("health"), probe("status")):
+        assert done.returncode == 3 and "UNKNOWN: no service is deployed on this host: " in done.stdout
+        assert "\nremedy: deploy: ansible-playbook deploy.yml" in done.stdout
+
+
+def test_a_release_that_is_not_activated_yet(hosted: Hosted) -> None:
+    hosted.add("vllm")
+    (hosted.home / "releases/vllm/current").unlink()
+    done = hosted.checks("status")
+    assert done.returncode == 2 and "!! vllm       not deployed on this host\n" in done.stdout, done.stdout
+    done = hosted.checks("tool-call")
+    assert done.returncode == 3 and "no release is activated" in done.stdout
 
 
 def test_a_verdict_is_remembered_in_one_step(probe: Probe, healthy: Healthy, tmp_path: Path) -> None:

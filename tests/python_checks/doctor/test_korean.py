@@ -23,7 +23,8 @@ from python_checks.service.condition import condition
 from python_checks.service.last_words import LastWords
 from tests.python_checks import korean_recorder, korean_source
 from tests.python_checks.doctor_support import signs
-from tests.python_checks.support import DEADLINE, ROOT, Probe
+from tests.python_checks.hosted import Hosted
+from tests.python_checks.support import DEADLINE, ROOT
 
 HERE = "tests/python_checks"
 SCENARIOS = (
@@ -302,12 +303,11 @@ def test_the_locale_chooses(environment: dict[str, str], spoken: str) -> None:
         ("C", ("--language", "ko"), "증상"),
     ],
 )
-def test_the_doctor_as_a_process(probe: Probe, locale: str, options: tuple[str, ...], label: str) -> None:
+def test_the_doctor_as_a_process(hosted: Hosted, locale: str, options: tuple[str, ...], label: str) -> None:
     """The labels stand in one column, and no line is wider than the screen, as a terminal counts."""
     command = ["python", "-m", "x", "--model", "/nowhere/" + "long/" * 9, "--port", "8000"]
     vllm = {"state": "stopped", "ended": "exit status 0", "start": "START", "command": command}
-    facts = ("--facts", json.dumps({"services": {"vllm": vllm}}))
-    done = probe("doctor", *facts, *options, "--format", "screen", LC_ALL=locale, PYTHONIOENCODING="utf-8")
+    done = hosted.recorded({"vllm": vllm}, "doctor", *options, LC_ALL=locale, PYTHONIOENCODING="utf-8")
     assert done.returncode == 2, done.stdout + done.stderr
     lines = done.stdout.splitlines()
     widths = [sum(1 + (east_asian_width(char) in "WF") for char in line) for line in lines]

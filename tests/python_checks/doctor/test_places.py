@@ -134,7 +134,7 @@ def test_the_directories_are_those_of_the_process(tmp_path: Path) -> None:
         assert child.stdout and child.stdin
         child.stdout.readline()
         found = places.places(Service("vllm", pid=child.pid), Path("/nowhere"))
-        others = places.places(Service("backend", pid=child.pid), None)
+        others = places.places(Service("backend", "backend", pid=child.pid), None)
         child.stdin.close()
     assert [(place.path, place.compiled) for place in found] == [
         (f"{tmp_path}/cache", True),
@@ -161,7 +161,7 @@ def test_what_only_the_sandbox_of_the_unit_forbids_is_no_fault_of_the_disk(tmp_p
     ) as child:
         try:
             assert child.stdout and child.stdout.readline()
-            of_backend = places.places(Service("backend", pid=child.pid), None)
+            of_backend = places.places(Service("backend", "backend", pid=child.pid), None)
             of_vllm = places.places(Service("vllm", pid=child.pid), None)
         finally:
             child.kill()

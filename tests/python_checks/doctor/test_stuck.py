@@ -1,6 +1,5 @@
 """Processes that do not run: a real stopped child, and what the doctor makes of it."""
 
-import json
 import os
 import signal
 import subprocess
@@ -17,7 +16,8 @@ from python_checks.doctor.stuck import Stuck
 from python_checks.host import processes
 from python_checks.service.facts import Service
 from tests.python_checks.doctor_support import one, signs
-from tests.python_checks.support import DEADLINE, Probe, Server
+from tests.python_checks.hosted import Hosted
+from tests.python_checks.support import DEADLINE, Server
 
 # A server, and a child of it that works all the time.
 PARENT = (
@@ -133,7 +133,7 @@ def test_the_doctor_names_a_stopped_process_where_health_is_well() -> None:
 
 
 def test_a_server_that_hangs_is_asked_nothing_that_takes_minutes(
-    family: tuple[int, int], probe: Probe, server: Server
+    family: tuple[int, int], hosted: Hosted, server: Server
 ) -> None:
     """As a process, with a server that answers the short questions."""
     server.answers |= {
@@ -147,9 +147,9 @@ def test_a_server_that_hangs_is_asked_nothing_that_takes_minutes(
         "since": time.time(),
         "command": ["x", "--host", host, "--port", port],
     }
-    facts = json.dumps({"services": {"vllm": vllm}})
+    hosted.add("vllm", url=server.url, probes=["health", "models", "completion"], options={"model": "m"})
     os.kill(family[1], signal.SIGSTOP)
-    done = probe("doctor", "--facts", facts, "--url", server.url, "--model", "m", "--format", "screen")
+    done = hosted.recorded({"vllm": vllm}, "doctor")
     assert f"kill -CONT {family[1]}" in done.stdout and done.returncode == 2
     assert not [path for path, _ in server.requests if path.startswith("/v1/")]
 

@@ -4,7 +4,6 @@ The files of ends/ are after reports of real people; paths and ids are made up. 
 """
 
 import argparse
-import json
 import re
 import subprocess
 import sys
@@ -33,6 +32,7 @@ from tests.python_checks.end_logs import (
     log,
     raised,
 )
+from tests.python_checks.hosted import Hosted
 from tests.python_checks.support import Probe
 
 ENDS = Path(__file__).parents[1] / "ends"
@@ -730,7 +730,7 @@ def test_an_unknown_cause_sends_to_the_log() -> None:
 
 
 @pytest.mark.parametrize("shape", formats.FORMATS)
-def test_no_control_character_of_a_log_reaches_a_terminal(shape: str, probe: Probe, tmp_path: Path) -> None:
+def test_no_control_character_of_a_log_reaches_a_terminal(shape: str, hosted: Hosted, tmp_path: Path) -> None:
     """An engine's log and a manager's words hold what makes a terminal set its title, move and hide text."""
     evil = "\x1b]0;evil\x07\x1b[2J\x9b31m‮x"
     path = tmp_path / "vllm.log"
@@ -746,9 +746,9 @@ def test_no_control_character_of_a_log_reaches_a_terminal(shape: str, probe: Pro
         "command": [evil, "serve"],
     }
     service |= {"start": f"START{evil}", "ended": f"exit code 3{evil}", "current": f"1{evil}"}
-    facts = json.dumps({"services": {"vllm": service, "backend": service | {"log": ""}}})
+    services = {"vllm": service, "backend": service | {"log": ""}}
     for check in ("doctor", "status"):
-        done = probe(check, "--facts", facts, "--format", shape, PYTHONIOENCODING="utf-8")
+        done = hosted.recorded(services, check, "--format", shape, PYTHONIOENCODING="utf-8")
         assert "START" in done.stdout or check == "status"
         assert [char for char in done.stdout + done.stderr if not char.isprintable() and char != "\n"] == []
 

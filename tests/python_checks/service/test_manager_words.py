@@ -17,7 +17,8 @@ from python_checks.service import manager_words
 from python_checks.service.facts import Service
 from python_checks.service.last_words import LastWords
 from tests.python_checks.doctor_support import one, signs
-from tests.python_checks.support import RECORDED, Probe
+from tests.python_checks.hosted import Hosted
+from tests.python_checks.support import RECORDED
 
 MANAGERS = Path(__file__).parents[1] / "ends/managers"
 REAL: dict[str, dict[str, Any]] = json.loads((RECORDED / "systemd_ends.json").read_text(encoding="utf-8"))
@@ -70,11 +71,11 @@ def ended(log: str = "", **facts: Any) -> Finding:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_doctor_as_a_process(name: str, probe: Probe, tmp_path: Path) -> None:
+def test_the_doctor_as_a_process(name: str, hosted: Hosted, tmp_path: Path) -> None:
     log = tmp_path / "vllm.log"
     log.touch()
     facts = (MANAGERS / f"{name}.json").read_text(encoding="utf-8").replace("@LOG@", str(log))
-    done = probe("doctor", "--facts", facts, "--format", "screen", "--language", "en")
+    done = hosted.recorded(json.loads(facts)["services"], "doctor", "--language", "en")
     [first, *_] = [part for part in done.stdout.split("\n\n") if "vllm failed" in part]
     shown = " ".join(first.split())
     cause, remedy = shown.partition(" cause ")[2].split(" remedy ")

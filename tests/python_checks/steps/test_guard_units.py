@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from python_checks.host import cgroups
+from tests.python_checks.hosted import Hosted
 from tests.python_checks.island import Island
 
 MOUNT = Path("/sys/fs/cgroup")
@@ -98,3 +99,18 @@ def test_a_guest_with_v2_on_a_hybrid_machine_has_its_unit_in_v2_only() -> None:
 
 def test_who_is_gone_is_in_no_unit() -> None:
     assert cgroups.unit(2**22 + 1) == ""
+
+
+@as_root
+def test_a_registered_sibling_is_let_be_and_a_stranger_is_not(
+    group: Path, island: Island, free_port: int, hosted: Hosted
+) -> None:
+    hosted.add(UNIT.removesuffix(".service"))
+    options, home = ("--port", str(free_port), "--unit", "embeddings.service"), str(hosted.home)
+    pid = island.engine("VLLM::EngineCore", before=inside(group))
+    assert island.guard(*options, CHECKS_HOME=home).returncode == 0
+    assert f"pid {pid} " in island.guard(*options).stdout
+    stranger = island.engine("VLLM::EngineCore")
+    refused = island.guard(*options, CHECKS_HOME=home)
+    assert refused.returncode == 2 and f"another vLLM runs on this host: pid {stranger} " in refused.stdout
+    assert f"pid {pid} " not in refused.stdout

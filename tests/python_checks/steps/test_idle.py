@@ -1,7 +1,5 @@
 """`idle`: waits for the last request, says what it waits for, and never past its deadline."""
 
-import json
-
 from tests.python_checks.support import Probe, Server
 
 METRICS = """# HELP vllm:num_requests_running Number of requests in model execution batches.
@@ -14,18 +12,13 @@ vllm:num_requests_waiting_by_reason{{engine="0",model_name="a",reason="capacity"
 """
 
 
-def facts(url: str) -> str:
-    host, port = url.removeprefix("http://").split(":")
-    return json.dumps({"services": {"vllm": {"command": ["x", "--host", host, "--port", port]}}})
-
-
 def test_it_waits_for_the_last_request(probe: Probe, server: Server) -> None:
     queues = [(2, 1), (1, 0), (0, 0)]
     server.answers["/metrics"] = lambda _: (
         200,
         METRICS.format(**dict(zip(("running", "waiting"), queues.pop(0), strict=True))),
     )
-    done = probe("idle", "--facts", facts(server.url))
+    done = probe("idle", "--url", server.url)
     assert done.returncode == 0 and "no request running or waiting" in done.stdout
     assert "2 requests running, 1 waiting" in done.stderr and "1 request running, none waiting" in done.stderr
     assert not queues
@@ -33,17 +26,17 @@ def test_it_waits_for_the_last_request(probe: Probe, server: Server) -> None:
 
 def test_the_deadline_is_a_warning(probe: Probe, server: Server) -> None:
     server.answers["/metrics"] = (200, METRICS.format(running=1, waiting=0))
-    done = probe("idle", "--facts", facts(server.url), "--deadline", "2")
+    done = probe("idle", "--url", server.url, "--deadline", "2")
     assert done.returncode == 1
     assert done.stdout.startswith("idle WARNING: 1 request running, none waiting after ")
 
 
 def test_a_server_that_is_gone_has_nothing_to_do(probe: Probe, free_port: int) -> None:
-    done = probe("idle", "--facts", facts(f"http://127.0.0.1:{free_port}"))
+    done = probe("idle", "--url", f"http://127.0.0.1:{free_port}")
     assert done.returncode == 0 and "nothing is under way" in done.stdout
 
 
 def test_what_tells_no_queue_is_not_idle(probe: Probe, server: Server) -> None:
     server.answers["/metrics"] = (200, "up 1\n")
-    done = probe("idle", "--facts", facts(server.url))
+    done = probe("idle", "--url", server.url)
     assert done.returncode == 3 and "tells no queue" in done.stdout

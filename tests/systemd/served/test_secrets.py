@@ -90,7 +90,7 @@ def test_a_key_reaches_all_that_ask_vllm(keyed: Keyed) -> None:
     states = {result["check"]: result["state"] for result in verdict["results"]}
     assert {"langchain", "backend", "chat-auto-stream"} <= set(states)
     assert set(states.values()) <= {"ok", "warning"}, verdict["results"]
-    assert host.told("/opt/vllm/bin/checks all @/opt/vllm/checks/vllm.args").count(" OK") == 5
+    assert host.told("/opt/vllm/bin/checks all --service vllm").count(" OK") == 5
     again = keyed.deploy(KEYS[0])
     assert "changed=0 " in again.stdout, again.stdout
 

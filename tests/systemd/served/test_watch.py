@@ -45,7 +45,7 @@ def test_the_canary_by_its_timer(host: Host) -> None:
     code, words = canary(host)
     assert (code, words.split(":")[0]) == (0, "ok")
     metrics = host.told(f"cat {METRICS}/canary.prom") + "\n"
-    assert 'vllm_probe_success{probe="canary"} 1.0' in metrics
+    assert 'vllm_probe_success{probe="canary",service="vllm"} 1.0' in metrics
     accepted(metrics)
     # Good runs do not fill the journal.
     assert host.told(f"journalctl --unit canary --since @{int(begun) + 1} --output cat --quiet") == ""
@@ -53,18 +53,17 @@ def test_the_canary_by_its_timer(host: Host) -> None:
 
 def test_the_deep_probe_runs_nobodys_python_as_root(host: Host) -> None:
     """A checkout's Python belongs to the backend's user, and the probe is a user of its own. The next test leaves a good verdict."""
-    arguments, own = "/opt/vllm/checks/backend.args", "/srv/own"
+    row, own = "/opt/vllm/releases/backend/current/service.json", "/srv/own"
     host.told(
         f"install -d -o backend {own} && printf '#!/bin/sh\\nid -un\\n' >{own}/python && chmod 755 {own}/python"
     )
     try:
-        host.told(
-            f"mv {arguments} {own}/kept && sed 's|^/.*/bin/python$|{own}/python|' {own}/kept >{arguments}"
-        )
+        changed = f"""s|"langchain-python": "[^"]*"|"langchain-python": "{own}/python"|"""
+        host.told(f"mv {row} {own}/kept && sed '{changed}' {own}/kept >{row}")
         host.ssh("systemctl start deep-probe.service", seconds=300)
         verdict = json.loads(host.told(f"cat {WATCH}/deep.verdict"))
     finally:
-        host.told(f"mv {own}/kept {arguments}; rm -r {own}")
+        host.told(f"mv {own}/kept {row}; rm -r {own}")
     [reason] = [result["reason"] for result in verdict["results"] if result["check"] == "langchain"]
     assert reason == "langchain_openai failed: vllm-deep-probe"
 

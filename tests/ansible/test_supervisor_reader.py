@@ -7,26 +7,29 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from states import state
 from test_supervisor import HOSTILE, Supervised, until
+
+from python_checks.core.result import CheckError
+from python_checks.service import managers, supervisor
+from python_checks.service.registry import Row
 
 
 class Asked(Supervised):
-    """A supervisord, and what the module tells about its service."""
+    """A supervisord, and what the reader tells about its service."""
+
+    @property
+    def row(self) -> Row:
+        control = [self.program("supervisorctl"), "--configuration", str(self.directory / "supervisord.conf")]
+        releases = str(self.directory / "releases/service")
+        return Row("service", "other", "supervisor", "service", control, releases=releases)
 
     def ask(self) -> dict[str, Any]:
-        control = [self.program("supervisorctl"), "--configuration", str(self.directory / "supervisord.conf")]
-        arguments = {
-            "services": ["service"],
-            "releases": str(self.directory / "releases"),
-            "directory": str(self.directory),
-            "control": control,
-        }
-        return state("supervisor_state", arguments)["service"]
+        return managers.services([self.row])["service"].as_dict()
 
 
 @pytest.fixture
@@ -96,10 +99,31 @@ def test_a_program_that_is_not_there_is_said_by_supervisord_alone(asked: Asked) 
 
 
 def test_nothing_is_set_up(tmp_path: Path) -> None:
-    arguments = {
-        "services": ["vllm"],
-        "releases": str(tmp_path),
-        "directory": str(tmp_path),
-        "control": ["/nowhere/supervisorctl"],
-    }
-    assert state("supervisor_state", arguments)["vllm"]["state"] == "absent"
+    control = ["/nowhere/supervisorctl", "--configuration", str(tmp_path / "supervisord.conf")]
+    row = Row("vllm", "chat", "supervisor", "vllm", control, releases=str(tmp_path))
+    assert managers.services([row])["vllm"].state == "absent"
+
+
+def test_a_restart_takes_what_is_new_and_waits_for_the_answer(
+    asked: Asked, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever state it was in; what waits is told the process, the log and the key."""
+    first = asked.state()
+    program = asked.directory / "conf.d/service.ini"
+    program.write_text(program.read_text().replace("startsecs = 30", "startsecs = 29"))
+    (asked.directory / "key").write_text("sk-secret")
+    code = "import os, sys; print(*sys.argv[1:], os.environ['VLLM_API_KEY'], flush=True); sys.exit('--bad' in sys.argv)"
+    wait = [sys.executable, "-c", code]
+    row = replace(asked.row, wait=wait, ready=["--chat"], log="/log", key_file=str(asked.directory / "key"))
+    told: list[str] = []
+    assert supervisor.restart(row, told.append)
+    second = asked.state()
+    assert second["pid"] != first["pid"] and told[0].startswith("stopping")
+    assert capfd.readouterr().out == f"--chat --pid {second['pid']} --log /log sk-secret\n"
+    assert (asked.ask()["stale"], asked.ask()["pid"]) == (False, second["pid"])
+    assert supervisor.follow(row, told.append)
+    assert capfd.readouterr().out == f"--pid {second['pid']} --log /log sk-secret\n"
+    assert not supervisor.restart(replace(row, ready=["--bad"]), told.append)
+    subprocess.run([*row.control, "stop", "service"], check=False, timeout=60)
+    with pytest.raises(CheckError, match="has no process"):
+        supervisor.follow(row, told.append)

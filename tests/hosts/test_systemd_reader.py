@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shlex
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from states import state
 
 PROGRAM = Path(__file__).with_name("hosts.py")
 # As templates/systemd renders it, in small: an argument with all that systemd reads itself.
@@ -32,6 +33,15 @@ StandardError=inherit
 [Install]
 WantedBy=multi-user.target
 """
+PROBES = Path(__file__).parents[2] / "python_checks"
+ASK = """
+import json
+from python_checks.service import managers
+from python_checks.service.registry import Row
+
+row = Row("vllm", "chat", "systemd", "vllm", releases="/opt/releases/vllm")
+print(json.dumps(managers.services([row])["vllm"].as_dict()))
+"""
 GOOD, BAD = "import time; print('up', flush=True); time.sleep(600)", "raise SystemExit(3)"
 
 pytestmark = pytest.mark.skipif(
@@ -40,26 +50,39 @@ pytestmark = pytest.mark.skipif(
 
 
 class Host:
-    """A booted host, seen through SSH and through the module."""
+    """A booted host, seen through SSH and through the reader."""
 
     def __init__(self, directory: Path) -> None:
         self.inventory = directory / "hosts.yml"
 
-    def run(self, command: str) -> str:
+    def run(self, command: str, given: bytes = b"") -> str:
         document = json.loads(self.inventory.read_text())["all"]
         variables, address = document["vars"], document["hosts"]["gamma"]["ansible_host"]
         options = shlex.split(variables["ansible_ssh_common_args"])
         ssh = ["ssh", *options, "-i", variables["ansible_ssh_private_key_file"], f"root@{address}", command]
-        done = subprocess.run(ssh, capture_output=True, text=True, timeout=60, check=False)
-        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
-        return done.stdout.strip()
+        done = subprocess.run(ssh, capture_output=True, input=given, timeout=60, check=False)
+        said = done.stdout.decode(errors="replace")
+        assert done.returncode == 0, f"{command}\n{said}{done.stderr.decode(errors='replace')}"
+        return said.strip()
+
+    def copy(self, source: Path, target: str) -> None:
+        """Copy a directory of Python below another one of the host."""
+        with io.BytesIO() as raw:
+            with tarfile.open(fileobj=raw, mode="w:gz") as archive:
+                for path in source.rglob("*.*"):
+                    if path.suffix in (".py", ".toml"):
+                        archive.add(path, path.relative_to(source.parent))
+            packed = raw.getvalue()
+        self.run(f"mkdir -p {target}; tar -xzf - -C {target}", packed)
 
     def serve(self, code: str) -> None:
         self.run(f"printf %s {shlex.quote(code)} >/opt/server.py")
 
     def ask(self) -> dict[str, Any]:
-        arguments = {"services": ["vllm"], "releases": "/opt/releases"}
-        return state("systemd_state", arguments, "-i", str(self.inventory))["vllm"]
+        found: dict[str, Any] = json.loads(
+            self.run(f"PYTHONPATH=/opt/probes python3 -P -c {shlex.quote(ASK)}")
+        )
+        return found
 
     def until(self, condition: Callable[[dict[str, Any]], bool], seconds: float = 40) -> dict[str, Any]:
         deadline = time.monotonic() + seconds
@@ -78,7 +101,9 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
 
     hosts("install")
     hosts("up", "gamma")
-    yield Host(directory)
+    own = Host(directory)
+    own.copy(PROBES, "/opt/probes")
+    yield own
     hosts("down")
 
 

@@ -1,0 +1,46 @@
+"""Restart a service, at boot from now on too, and follow its start until it answers; its phases are on standard error."""
+
+import argparse
+import sys
+from functools import partial
+
+from python_checks.core.result import Result, State, conclude
+from python_checks.service import followed, managers, registry
+
+NEEDS: tuple[str, ...] = ()
+FORMAT = "screen"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this step."""
+    parser.add_argument("name", metavar="NAME", help="a service of this host")
+    parser.add_argument(
+        "--judged",
+        action="store_true",
+        help="for the canary: standard input names a process by its id and its start in clock ticks since boot; "
+        "begin to restart that one, or say why not",
+    )
+
+
+def run(options: argparse.Namespace) -> Result:
+    """Restart it."""
+    row = registry.one(options.name)
+    reader = managers.reader(row.manager)
+    if options.judged:
+        return judged(reader, row)
+    return followed.result(
+        "restart", row, partial(reader.restart, row), partial(reader.outcome, row), anew=True
+    )
+
+
+def judged(reader: managers.Reader, row: registry.Row) -> Result:
+    """Begin a restart of the very process that was judged; two numbers are read, and no word of a server.
+
+    Raises:
+        CheckError: the manager does not tell how the service is, or refuses.
+    """
+    words, unit = sys.stdin.readline(100).split(), reader.ask(row)
+    if unit.state != "running" or words != [str(unit.pid), str(unit.started)]:
+        return Result("restart", State.WARNING, f"by now it is {unit.words} (process {unit.pid})")
+    reader.heal(row)
+    return conclude("restart", [], "restarted")
