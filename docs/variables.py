@@ -1,6 +1,6 @@
 """Write what the argument specs say: docs/variables.md, docs/variables.ko.md and the README of each role.
 
-``python docs/variables.py`` writes, ``python docs/variables.py --check`` only tells what is out of date; both end with 1 while Korean is missing.
+``python docs/variables.py`` writes them. With ``--check`` it only says what is out of date. Both exit with 1 while Korean is missing.
 docs/variables.ko.yml keeps the Korean of each description beside the English that it translates, so that a changed description is noticed.
 """
 
