@@ -81,5 +81,7 @@ def test_backend_that_fails_after_vllm_moved(host: Host, report: Report) -> None
     status = host.playbook("ansible/status.yml")
     assert status.returncode == 0 and "not proven" not in status.stdout, status.stdout
     report(
-        client=seen(client), again=outage(client), left="vLLM's release on the other port, marked as taken back"
+        client=seen(client),
+        again=outage(client),
+        left="vLLM's release on the other port, marked as taken back",
     )
