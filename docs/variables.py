@@ -31,6 +31,7 @@ INTRO = {
     "ko": "인벤토리나 `-e`로 설정합니다. 이름이 틀렸거나, 값이 범위를 벗어나거나, 변수끼리 모순되면 호스트를 건드리기 전에\n"
     "몇 초 안에 모두 한꺼번에 알려 주고 거부합니다. English: [variables.md](variables.md)\n",
 }
+OUTPUTS = "outputs"  # what a role leaves for others; not to be called
 REQUIRED = {"en": "required", "ko": "필수"}
 
 Options = dict[str, dict[str, Any]]
@@ -124,16 +125,16 @@ def readme(role: str) -> str:
     ]
     parts.append("".join(f"\n\n{words(text)}" for text in [main.get("description") or []] if text))
     parts.append(f"\n\n## Example\n\n```yaml\n{example(role, main)}```\n")
-    if len(entries) > 1:
-        cells = [[f"`{name}`", words(entry["short_description"])] for name, entry in entries.items()]
+    called = {name: entry for name, entry in entries.items() if name != OUTPUTS}
+    if len(called) > 1:
+        cells = [[f"`{name}`", words(entry["short_description"])] for name, entry in called.items()]
         parts.append(f"\n## Entry points\n\n{table(('`tasks_from`', 'what it does'), cells)}")
     shown: set[str] = set()
     for name, entry in entries.items():
         new = {key: option for key, option in entry.get("options", {}).items() if key not in shown}
         if new:
-            parts.append(
-                f"\n## Variables{'' if name == 'main' else f' of `{name}`'}\n\n{table(head, [*rows(new, defaults, {})])}"
-            )
+            title = {"main": "Variables", OUTPUTS: "Outputs"}.get(name, f"Variables of `{name}`")
+            parts.append(f"\n## {title}\n\n{table(head, [*rows(new, defaults, {})])}")
         shown |= set(new)
     return "".join(parts)
 

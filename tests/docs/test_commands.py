@@ -176,6 +176,19 @@ def test_files_exist(name: str) -> None:
     files([code for code in read(name).codes if " " not in code])
 
 
+def test_every_check_has_a_row() -> None:
+    page = (
+        (REPOSITORY / "docs/services.md").read_text(encoding="utf-8").partition("\n| check | proves |\n")[2]
+    )
+    first = [
+        cell
+        for line in page.splitlines()
+        if line.startswith("| `")
+        for cell in re.findall(r"`([\w-]+)`", line.split("|")[1])
+    ]
+    assert sorted(first) == sorted(cli.CHECKS)
+
+
 def test_the_table_of_playbooks_names_playbooks() -> None:
     table = (
         (REPOSITORY / "README.md")
