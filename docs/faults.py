@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-TITLES = {"deploy": "While it is deployed", "run": "While it serves", "watch": "While it is watched"}
+TITLES = {"deploy": "During a deploy", "run": "While serving", "watch": "While being watched"}
 HEAD = """# Faults
 
-What was broken on purpose on a real systemd host with a real vLLM (two workers, on two CPU cores, where a start takes most of a minute) and
-what came of it. Written by `python docs/faults.py` from a run of `tests/faults`; every row is a test that fails when it does not hold.
-A client asks for a chat each second. "Serving again after" are the seconds from its last answer before the fault to the next one.
+What we break on purpose on a real systemd host with a real vLLM, what a client sees of it, and what is left over. The server has two
+workers on two CPU cores, where a start takes most of a minute. `python docs/faults.py` writes this page from a run of `tests/faults`;
+every row is a test. The client sends one chat per second. "Serving again after" is the time from its last answer before the fault to
+the next one.
 """
 
 

@@ -13,9 +13,7 @@ from python_checks.gpu.nvidia_smi import BUS
 # Required Driver Version for CUDA Minor Version Compatibility").
 BRANCHES = {11: 450, 12: 525, 13: 580}
 CAPABILITY = (8, 0)  # bfloat16, which gpt-oss is in (vLLM's platforms/cuda.py, check_if_supports_dtype)
-OWN_LOCK = (
-    "let vllm_lock name a set of your own for the CUDA of this driver (README.md, GPUs, drivers and locks)"
-)
+OWN_LOCK = "let vllm_lock name a set of your own for the CUDA of this driver (docs/gpus-and-locks.md)"
 CUDA_LIBRARY = (
     "install the driver's libraries whole, libcuda.so.1 among them: a start would end with an ImportError"
 )

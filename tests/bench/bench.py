@@ -30,7 +30,8 @@ RUN = REPOSITORY / ".tox/hosts/bench"
 PAGE = REPOSITORY / "docs/performance.md"
 HEAD = """# Performance
 
-Measured by `python tests/bench/bench.py` on a throw-away systemd host on two shared CPU cores, all in one run: what counts are the ratios.
+Measured by `python tests/bench/bench.py` on a throw-away systemd host with two shared CPU cores, all in one run. Look at the ratios, not at
+the absolute figures.
 
 | figure | wanted | seen |
 |---|---|---|
@@ -71,8 +72,8 @@ def install(host: Host) -> list[Figure]:
     deploy(host, "tests/systemd/prepare.yml")
     deploy(host, "deploy.yml")
     return [
-        Figure("bundle to a fresh host: copied, verified, uv, probes", "", f"{checked:.0f} s"),
-        Figure("vLLM's environment (CPU set) from it", "<= 45 s", f"{engine:.0f} s"),
+        Figure("bundle on a fresh host: copied, verified, uv and probes installed", "", f"{checked:.0f} s"),
+        Figure("vLLM's environment (CPU set) from the bundle", "<= 45 s", f"{engine:.0f} s"),
     ]
 
 
@@ -86,9 +87,9 @@ def repeat(host: Host) -> list[Figure]:
     restart = timed(lambda: host.told("systemctl restart vllm", seconds=300))
     return [
         Figure("deploy that changes nothing", "<= 20 s", f"{seconds:.1f} s"),
-        Figure("… a task", "<= 0.4 s", f"{seconds / tasks:.2f} s ({tasks} tasks)"),
+        Figure("… per task", "<= 0.4 s", f"{seconds / tasks:.2f} s ({tasks} tasks)"),
         Figure("second release with the same lock", "< 5 MB", f"{grown / 1024:.2f} MB"),
-        Figure("deploy of a changed flag, beyond a restart", "<= 60 s", f"{changed - restart:.0f} s"),
+        Figure("deploy of a changed flag, without the restart", "<= 60 s", f"{changed - restart:.0f} s"),
     ]
 
 
@@ -160,7 +161,7 @@ def probes(host: Host) -> list[Figure]:
     ]
     return [
         Figure("every way to call a tool (checks conformance)", "<= 15 s", f"{seconds:.1f} s"),
-        Figure("CPU of one run of the canary", "<= 0.3 s", f"{statistics.median(costs):.2f} s"),
+        Figure("CPU time of one canary run", "<= 0.3 s", f"{statistics.median(costs):.2f} s"),
     ]
 
 

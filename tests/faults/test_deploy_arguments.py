@@ -8,12 +8,12 @@ Refused = Callable[..., str]
 
 
 def test_misspelt_variable(refused: Refused) -> None:
-    """The inventory sets `vllm_prot`: refused with the name that is meant, before the host is touched."""
+    """The inventory sets `vllm_prot`: refused before the host is touched, with the right name."""
     assert "vllm_prot is not a variable of any role here; did you mean vllm_port?" in refused(vllm_prot=8001)
 
 
 def test_invalid_flag(refused: Refused) -> None:
-    """`vllm_extra_args` has `--enforce-eagr`: vLLM's own parser refuses it."""
+    """`vllm_extra_args` contains `--enforce-eagr`: vLLM's own parser refuses it."""
     words = refused(vllm_extra_args=["--enforce-eagr"])
     assert (
         "--enforce-eagr" in words and "did you mean --enforce-eager?" in words and "vllm_extra_args" in words
@@ -21,7 +21,7 @@ def test_invalid_flag(refused: Refused) -> None:
 
 
 def test_utilization_of_150_percent(refused: Refused) -> None:
-    """`vllm_gpu_memory_utilization: 1.5`: refused with the values that it takes, before the host is touched."""
+    """`vllm_gpu_memory_utilization: 1.5`: refused before the host is touched, with the range of the variable."""
     words = refused(
         vllm_gpu_memory_utilization=1.5, vllm_served_model_name="other"
     )  # the probes ask for the old one
@@ -35,6 +35,6 @@ def test_unknown_tool_call_parser(refused: Refused) -> None:
 
 
 def test_more_workers_than_gpus(refused: Refused) -> None:
-    """Tensor parallel size 4 on a host for two: on a CPU a group of cores is what a GPU is to a worker."""
+    """Tensor parallel size 4 on a host for two: refused. (Without GPUs, each worker needs a group of cores.)"""
     words = refused(vllm_tensor_parallel_size=4)
     assert "--tensor-parallel-size 4" in words and "VLLM_CPU_OMP_THREADS_BIND" in words

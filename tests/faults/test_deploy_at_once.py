@@ -19,7 +19,7 @@ LOCK = "/opt/vllm/deploy.lock"
 
 
 def test_two_deploys_at_once(host: Host, report: Report) -> None:
-    """A deploy is started while another runs: it is refused with holder and age, and the first one ends well."""
+    """A second deploy starts while one is running: it is refused with holder and age, and the first one succeeds."""
     before = present(host)
     with undisturbed(host) as answers, host.play("deploy.yml") as first:
         first.says("Look at the host", 60)
@@ -35,7 +35,7 @@ def test_two_deploys_at_once(host: Host, report: Report) -> None:
 
 
 def test_lock_of_a_run_that_died_elsewhere(host: Host, refused: Refused) -> None:
-    """A run on another machine died and left its lock: for three minutes a deploy is refused with holder and age, then it takes over."""
+    """A run on another machine died and left its lock: for three minutes deploys are refused with holder and age, then one takes over."""
     holder = {"user": "kim", "host": "laptop", "pid": 4711, "started": "1", "boot": "elsewhere"}
     holder["since"] = time.time() - 300
     host.told(f"echo '{json.dumps(holder)}' >{LOCK}.new && mv {LOCK}.new {LOCK}")

@@ -27,7 +27,7 @@ EMPTY = "umount --recursive --lazy /opt/vllm/venvs; umount --recursive --lazy /m
 
 
 def test_port_held_by_another_program(host: Host, refused: Refused) -> None:
-    """vLLM is to get a port that another program holds: it is named with process and user."""
+    """The new port of vLLM is held by another program: refused, with its process and user."""
     started = "systemd-run --quiet --unit squatter --uid nobody python3 -m http.server 8001"
     host.told(started)
     try:
@@ -40,7 +40,7 @@ def test_port_held_by_another_program(host: Host, refused: Refused) -> None:
 
 
 def test_host_without_compiler(host: Host, refused: Refused) -> None:
-    """There is no g++ any more, and apt cannot bring it, for there is no route out: what is missing is named."""
+    """g++ is gone, and apt cannot install it without a route out: refused, with the missing package."""
     host.told("mv /usr/bin/g++ /usr/bin/hidden-g++")
     try:
         words = refused()
@@ -50,7 +50,7 @@ def test_host_without_compiler(host: Host, refused: Refused) -> None:
 
 
 def test_disk_full_during_the_install(host: Host, refused: Refused) -> None:
-    """A new environment is built, and the disk gets full (ENOSPC): what is half built is removed."""
+    """The disk fills up while a new environment is built (ENOSPC): the half-built one is removed."""
     host.told(FILL)
     try:
         words = refused(vllm_python=OTHER_PYTHON)
@@ -79,7 +79,7 @@ def broken_bundle(tmp_path: Path) -> Iterator[tuple[Path, str]]:
 
 
 def test_corrupt_wheel_in_the_bundle(host: Host, broken_bundle: tuple[Path, str], refused: Refused) -> None:
-    """A wheel of the offline bundle has one bit turned: it is named with both checksums before anything is installed."""
+    """One bit of a wheel in the offline bundle is flipped: refused with both checksums before anything is installed."""
     bundle, wheel = broken_bundle
     host.told(f"mv /opt/vllm/bundle/wheels/{wheel} /srv")  # so that it is brought again
     try:

@@ -21,7 +21,7 @@ def given_back(host: Host) -> None:
 
 @pytest.mark.long
 def test_killed_in_the_middle_of_an_install(host: Host, report: Report) -> None:
-    """The play is killed while it installs: the same again installs all of it, and a deploy without it removes that."""
+    """The play is killed during an install: running it again completes the install, and a deploy without it cleans up."""
     before = present(host)
     other = variables(vllm_python=OTHER_PYTHON)
     with undisturbed(host) as answers:
@@ -49,7 +49,7 @@ def environments(host: Host) -> list[str]:
 
 @pytest.mark.long
 def test_killed_between_activation_and_restart(host: Host, report: Report) -> None:
-    """The play is killed when the new release is activated and not restarted yet: the old one serves on, and the next deploy restarts."""
+    """The play is killed between activation and restart: the old release keeps serving, and the next deploy restarts."""
     before, pid = host.told("cat /run/vllm-deploy/vllm"), host.pid("vllm")
     change = variables(vllm_max_num_batched_tokens=2048)
     with host.client() as client:
@@ -73,7 +73,7 @@ def test_killed_between_activation_and_restart(host: Host, report: Report) -> No
     assert host.pid("vllm") != pid
     given_back(host)
     report(
-        client=f"until the next deploy nothing, then its restart: {seen(client)}",
+        client=f"nothing until the next deploy, then its restart: {seen(client)}",
         again=seconds,
         left="nothing",
     )
@@ -81,7 +81,7 @@ def test_killed_between_activation_and_restart(host: Host, report: Report) -> No
 
 @pytest.mark.long
 def test_host_reboots_in_the_middle_of_a_deploy(host: Host, report: Report) -> None:
-    """The host reboots while a bad release starts: it serves, the host says that no probe has proven it, and a deploy takes it back."""
+    """The host reboots while a bad release starts: it serves, the host reports it as unproven, and the next deploy takes it back."""
     boot = "systemctl show --property=UserspaceTimestamp --value"
     booted, before = host.told(boot), host.told("cat /run/vllm-deploy/vllm")
     change = variables(vllm_tool_call_parser="")

@@ -23,20 +23,20 @@ def copy(host: Host) -> Iterator[str]:
 
 
 def test_shard_missing(host: Host, copy: str, refused: Refused) -> None:
-    """The new model lacks a file of its weights."""
+    """The new model lacks a weight file."""
     host.told(f"rm {copy}/{SHARD}")
     assert f"{SHARD} is missing, though model.safetensors.index.json names it" in refused(vllm_model=copy)
 
 
 def test_shard_truncated(host: Host, copy: str, refused: Refused) -> None:
-    """A file of the new model's weights lacks its last byte."""
+    """A weight file of the new model lacks its last byte."""
     host.told(f"truncate --size -1 {copy}/{SHARD}")
     words = refused(vllm_model=copy)
     assert SHARD in words and "copy the model again" in words
 
 
 def test_index_names_an_absent_file(host: Host, copy: str, refused: Refused) -> None:
-    """The index of the new model names a file that was never there."""
+    """The new model's index names a file that does not exist."""
     host.told(f"sed -i 's/00002-of-00003/00004-of-00003/' {copy}/model.safetensors.index.json")
     words = refused(vllm_model=copy)
     assert (

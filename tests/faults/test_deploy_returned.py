@@ -43,7 +43,7 @@ def returned(host: Host, report: Report) -> Returned:
 
 @pytest.mark.long
 def test_server_that_never_gets_ready(returned: Returned) -> None:
-    """vLLM, on another port, takes its arguments and waits for ever for a second node (`--nnodes 2`): taken back when its time is over."""
+    """vLLM, on another port, accepts its arguments and waits forever for a second node (`--nnodes 2`): taken back at the time limit."""
     words = returned(vllm_extra_args=HANGS, vllm_start_seconds=25, vllm_port=8001)
     assert "vllm.service did not get ready" in words and "wait CRITICAL" in words
     assert "The end of /opt/vllm/logs/vllm.log" in words and "remedy:" in words
@@ -51,14 +51,14 @@ def test_server_that_never_gets_ready(returned: Returned) -> None:
 
 @pytest.mark.long
 def test_server_that_dies_in_its_start(returned: Returned) -> None:
-    """vLLM takes its arguments and dies in its start, for its KV cache holds less than one request: taken back as soon as it is dead."""
+    """vLLM accepts its arguments and dies during its start, because its KV cache holds less than one request: taken back at once."""
     words = returned(vllm_extra_args=DIES)
     assert "vllm.service did not get ready" in words and "wait CRITICAL" in words
     assert "The end of /opt/vllm/logs/vllm.log" in words and "remedy:" in words
 
 
 def test_release_that_cannot_call_tools(returned: Returned) -> None:
-    """vLLM is healthy and chats, and has no parser for tool calls (`vllm_tool_call_parser` empty): the probe finds it."""
+    """vLLM is healthy and chats but has no tool call parser (`vllm_tool_call_parser` empty): the probe fails, and it is taken back."""
     words = returned(vllm_tool_call_parser="")
     assert "tool-call CRITICAL" in words and "remedy:" in words and "--tool-call-parser" in words
     assert "The end of /opt/vllm/logs/vllm.log" in words
@@ -66,7 +66,7 @@ def test_release_that_cannot_call_tools(returned: Returned) -> None:
 
 @pytest.mark.long
 def test_backend_that_fails_after_vllm_moved(host: Host, report: Report) -> None:
-    """vLLM goes to another port, and the new backend fails its probe: both go back, for the backend of before works only with that vLLM."""
+    """vLLM moves to another port and the new backend fails its probe: both go back, because the old backend needs the old vLLM."""
     releases = [host.told(f"readlink /opt/vllm/releases/{name}/current") for name in ("vllm", "backend")]
     with host.client() as client:
         run = host.playbook("deploy.yml", *variables(vllm_port=8001, backend_expect_tool="no_such_tool"))
@@ -81,5 +81,7 @@ def test_backend_that_fails_after_vllm_moved(host: Host, report: Report) -> None
     status = host.playbook("ansible/status.yml")
     assert status.returncode == 0 and "not proven" not in status.stdout, status.stdout
     report(
-        client=seen(client), again=outage(client), left="the release of vLLM at the other port, noted as left"
+        client=seen(client),
+        again=outage(client),
+        left="vLLM's release on the other port, marked as taken back",
     )

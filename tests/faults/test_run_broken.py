@@ -11,7 +11,7 @@ from tests.systemd.deployed import Host
 
 
 def test_reboot(host: Host, left: Left, report: Report) -> None:
-    """The host reboots: vLLM and the backend serve again by themselves."""
+    """The host reboots: vLLM and the backend come back by themselves."""
     boot = "systemctl show --property=UserspaceTimestamp --value"
     before, release = host.told(boot), host.told("cat /run/vllm-deploy/vllm")
     with host.client() as client:

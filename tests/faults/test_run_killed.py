@@ -23,7 +23,7 @@ VICTIMS = [
 
 @pytest.mark.parametrize(("victim", "title"), VICTIMS)
 def test_killed(victim: str, title: str, host: Host, left: Left, report: Report) -> None:
-    """`kill -9` to {victim} of vLLM: what is left of that server is ended and another one started."""
+    """`kill -9` to {victim} of vLLM: the remaining processes are ended and the server is restarted."""
     before = set(host.processes())
     pid = min(host.processes(title=title)) if title else host.pid("vllm")
     with host.client() as client:
@@ -51,7 +51,7 @@ def kept(host: Host, session: str) -> str:
 
 
 def test_backend_killed(host: Host, left: Left, report: Report) -> None:
-    """`kill -9` to the backend between two turns of a session: it is started anew and the session goes on."""
+    """`kill -9` to the backend between two turns of a session: it is restarted and the session continues."""
     session = f"kept-{time.time():.0f}"
     assert host.ask("Hello, I am Minji", session).status_code == 200
     pid, model = host.pid("backend"), host.pid("vllm")

