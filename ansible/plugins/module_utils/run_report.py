@@ -6,7 +6,6 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from ansible.utils.display import Display
 from plain_text import plain
