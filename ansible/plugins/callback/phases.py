@@ -18,7 +18,8 @@ from ansible.plugins.callback.default import CallbackModule as Default
 from ansible import context
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "module_utils"))
-from run_phases import Phase, place  # Ansible keeps plugins out of packages
+from plain_text import plain  # Ansible keeps plugins out of packages
+from run_phases import Phase, place
 from run_report import Report
 from screen_lines import cause, clean, word
 
@@ -71,6 +72,7 @@ class CallbackModule(Default):
         super().__init__()
         self.report = Report(self._display)
         self.alone = self.awaited = self.shown = False
+        self.items: dict[str, list[str]] = {}  # host -> why items of its loop failed
 
     def v2_playbook_on_start(self, playbook: Any) -> None:
         """Count the phases: of one alone that changes nothing, what it shows is all."""
@@ -121,16 +123,25 @@ class CallbackModule(Default):
             self.report.phase.changed.add(result.host.name)
         if self.report.screen:
             self.shown = self.report.gap = True
+        if result.task.action.endswith("debug"):
+            words = (
+                plain(result.result["msg"]) if "msg" in result.result else self._dump_results(result.result)
+            )
+            self.report.note(result.host.name, words.strip())
 
     @unless_verbose
     def v2_runner_item_on_ok(self, result: Any) -> None:
         """Show warnings."""
         self._warn(result)
 
-    @unless_verbose
     def v2_runner_item_on_failed(self, result: Any) -> None:
-        """Show warnings; the task's own result has the reasons."""
-        self._warn(result)
+        """Keep the reason, which the result of the whole loop does not tell."""
+        why = f"{plain(self._get_item_label(result.result))}: {cause(result.result)}"
+        self.items.setdefault(result.host.name, []).append(why)
+        if self._display.verbosity:
+            super().v2_runner_item_on_failed(result)
+        else:
+            self._warn(result)
 
     @unless_verbose
     def v2_runner_retry(self, result: Any) -> None:
@@ -149,7 +160,8 @@ class CallbackModule(Default):
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
         """Keep the reason for the end; one that a rescue section awaits is told with its phase, too."""
-        at, host, why = place(result.task), result.host.name, cause(result.result)
+        at, host = place(result.task), result.host.name
+        why = "\n".join(self.items.pop(host, [])) or cause(result.result)
         awaited = self.awaited if at.handler else at.awaited
         kept = None if ignore_errors else self.report.keep(host, result.task_name, why, final=not awaited)
         phase = self.report.phase

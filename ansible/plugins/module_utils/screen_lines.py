@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any, TextIO
@@ -103,22 +104,18 @@ def phase_line(state: str, name: str, seconds: float, width: int) -> str:
 
 
 def cause(result: Mapping[str, Any]) -> str:
-    """Return why a task failed, from its result: of a loop the items that failed, of a command what it said."""
+    """Return why a task or an item of its loop failed, from the result: of a command what it said."""
     if "censored" in result:
         return plain(result["censored"])
-    failed = [
-        each for each in result.get("results") or () if isinstance(each, Mapping) and each.get("failed")
-    ]
-    if failed:
-        labels = [each.get("_ansible_item_label", each.get("item", "")) for each in failed]
-        return "\n".join(f"{plain(label)}: {cause(each)}" for label, each in zip(labels, failed, strict=True))
     told = plain(result.get("msg") or "").strip()
     parts = [told] if told else []
     if "assertion" in result and told == "Assertion failed":
         parts.append(plain(result["assertion"]))
-    if not told or told == "non-zero return code":  # the command module says no more
+    if not told or "non-zero return code" in told[:60]:  # the command module says no more
         said = [plain(result.get(name) or "").strip() for name in ("stderr", "stdout", "module_stderr")]
-        parts += [plain(result["cmd"])] * ("cmd" in result) + [each for each in said if each]
+        command = result.get("cmd") or ""
+        said.insert(0, plain(command if isinstance(command, str) else shlex.join(map(str, command))))
+        parts += [each for each in said if each]
     return "\n".join(parts)
 
 
