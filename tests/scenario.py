@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 WARNING = r"DEPRECATION WARNING|\[WARNING\]"
-TELLING = re.compile(rf"{WARNING}|fatal:|(FAILED|ERROR) tests/")  # Ansible's failures, and pytest's
+TELLING = re.compile(rf"{WARNING}|fatal:|^FAILED |(FAILED|ERROR) tests/")  # Ansible's failures, and pytest's
 
 
 def run(name: str, environment: Mapping[str, str], expected: str = r"(?!)") -> None:

@@ -8,7 +8,8 @@ from typing import TextIO
 
 from python_checks.core.result import Figure, Line, Result, State, one_line, plain, worst
 
-PIPED_WIDTH = 100  # columns of a table that no terminal shows
+PIPED_WIDTH = 80  # columns of what no terminal shows
+WIDEST = 100  # columns, on any terminal: longer lines are hard to read
 MARKS = {State.OK: "  ", State.WARNING: "! ", State.CRITICAL: "!!", State.UNKNOWN: "? "}
 LEVELS = {State.OK: 6, State.WARNING: 4, State.CRITICAL: 3, State.UNKNOWN: 3}  # of syslog: info, warning, err
 COLOURS = {State.OK: "green", State.WARNING: "yellow", State.CRITICAL: "bold red", State.UNKNOWN: "magenta"}
@@ -48,31 +49,45 @@ def number(value: float) -> str:
     return f"{value:.3f}".rstrip("0").rstrip(".")
 
 
+def width_of(stream: TextIO) -> int:
+    """Return the columns for what is printed to a stream."""
+    columns = os.get_terminal_size(stream.fileno()).columns if stream.isatty() else 0
+    return min(columns or PIPED_WIDTH, WIDEST)  # a terminal may not know its own
+
+
 def table(results: Sequence[Result], stream: TextIO) -> None:
-    """Print a table with one row a check, then the remedies; colours only on a terminal without NO_COLOR."""
+    """Print a table with one row a check, then the remedies; colours only on a terminal without NO_COLOR.
+
+    The reason is the last column, so that a path or a command in it is never cut, however narrow the terminal is.
+    """
     # Loaded here: most probes run often and print text.
+    from rich.cells import cell_len
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    tty = stream.isatty()
-    console = Console(file=stream, force_terminal=tty, width=None if tty else PIPED_WIDTH)
-    grid = Table("check", "verdict", "reason")
-    grid.add_column("time", justify="right", no_wrap=True)
+    from python_checks.report import columns
+
+    console = Console(file=stream, force_terminal=stream.isatty())
+    width = width_of(stream)
+    names = max(map(cell_len, ["check", *(result.check for result in results)]))
+    console.print(Text(f"{columns.pad('check', names)}  verdict       time  reason", "bold"), soft_wrap=True)
     for result in results:
+        head = f"{columns.pad(result.check, names)}  "
+        state = result.state.name.lower()
+        start = f"{head}{state:<8}  {f'{result.seconds:.2f} s':>8}  "
+        row = Text(columns.fill(result.reason, start, width))
+        row.stylize(COLOURS[result.state], len(head), len(head) + len(state))
+        console.print(row, soft_wrap=True)
         figures = ", ".join(
             f"{name} {number(value)} {unit}".rstrip() for name, value, unit, *_ in result.figures
         )
-        grid.add_row(
-            Text(result.check, no_wrap=True),
-            Text(result.state.name.lower(), style=COLOURS[result.state], no_wrap=True),
-            Text("\n".join(filter(None, (result.reason, figures))), overflow="fold"),
-            Text(f"{result.seconds:.2f} s"),
-        )
-    console.print(grid)
+        if figures:
+            blanks = " " * cell_len(start)
+            console.print(Text(columns.fill(figures, blanks, width)), soft_wrap=True)
     for result in results:
         if result.remedy:
-            console.print(Text(f"remedy ({result.check}): {result.remedy}"), soft_wrap=True)
+            head = f"remedy ({result.check}): "
+            console.print(Text(columns.fill(result.remedy, head, width)), soft_wrap=True)
 
 
 def as_json(results: Sequence[Result], stream: TextIO) -> None:
@@ -126,7 +141,7 @@ def screen(results: Sequence[Result], stream: TextIO) -> None:
         width = max((cell_len(line.label) for line in lines), default=0)
         for line in lines:
             head = f"{MARKS[State(line.state)]} {columns.pad(line.label, width)}  "
-            print(columns.fill(line.words, head, PIPED_WIDTH), file=stream)
+            print(columns.fill(line.words, head, width_of(stream)), file=stream)
 
 
 FORMATS = {"text": text, "table": table, "screen": screen, "json": as_json, "junit": junit}

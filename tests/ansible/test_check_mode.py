@@ -26,7 +26,7 @@ def looked(folder: Path, *arguments: str, **commands: list[str]) -> tuple[str, d
     (folder / "hosts.yml").write_text(json.dumps({"all": {"vars": variables, "hosts": hosts}}))
     program = Path(sys.executable).with_name("ansible-playbook")
     run = subprocess.run(
-        [program, "-i", folder / "hosts.yml", "tests/ansible/check.yml", *arguments],
+        [program, "-i", folder / "hosts.yml", "tests/ansible/check.yml", "-v", *arguments],
         cwd=REPOSITORY,
         env=os.environ
         | {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_HOME": str(folder / "a"), "TMPDIR": str(folder / "t")},

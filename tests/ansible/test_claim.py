@@ -134,7 +134,7 @@ def test_nothing_is_left_where_nothing_else_was(tmp_path: Path) -> None:
 def test_uninstall_leaves_a_directory_that_was_never_deployed_to(tmp_path: Path) -> None:
     (tmp_path / "demo").mkdir()
     (tmp_path / "demo/work.txt").write_text("mine")
-    run = run_playbook("ansible/uninstall.yml", tmp_path / "demo")
+    run = run_playbook("ansible/uninstall.yml", tmp_path / "demo", "-v")
     assert run.returncode == 2 and "work.txt" in run.stdout, run.stdout
     assert "Take the deploy lock" not in run.stdout, "before anything else"
     assert files(tmp_path / "demo") == {"work.txt"}

@@ -76,7 +76,7 @@ def test_two_h100_fit_and_the_play_shows_the_figures(preflight: Preflight) -> No
 
 
 def test_two_a100_of_40_gb_are_too_small(preflight: Preflight) -> None:
-    run = preflight("a100x2")
+    run = preflight("a100x2", "-v")
     assert run.returncode != 0
     assert "Find the Python" not in run.stdout  # nothing that comes behind was begun
     assert "does not fit: a GPU: 0.9 x 39.41 GiB - 34.4 weights - 2.8 reserve (estimate) = -1.7" in said(run)

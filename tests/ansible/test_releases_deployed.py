@@ -63,7 +63,7 @@ class Releases(Host):
 
     def release(self, name: str) -> subprocess.CompletedProcess[str]:
         """Deploy the release of a name, and note its id if it stays."""
-        run = self.run("deploy.yml", **self.variables(name))
+        run = self.run("deploy.yml", "-v", **self.variables(name))
         if run.returncode == 0:
             self.ids[name] = self.current
         return run
@@ -121,6 +121,7 @@ def test_a_run_after_a_killed_one_proves_what_that_activated_or_takes_it_back(ho
         "-i",
         host.folder / "inventory",
         "deploy.yml",
+        "-v",
         "-e",
         json.dumps(host.variables("bad 2")),
     ]
@@ -144,8 +145,8 @@ def test_a_run_after_a_killed_one_proves_what_that_activated_or_takes_it_back(ho
         time.sleep(0.1)
     bad, pid = host.current, host.about()["pid"]
     status = host.run("ansible/status.yml", **host.variables("a"))
-    assert (
-        f"proof    {bad}, activated" in status.stdout and "was not proven by any probe since" in status.stdout
+    assert f"proof    {bad}, activated" in status.stdout and "was not proven by any probe since" in words(
+        status
     )
     run = host.release("bad 2")
     assert run.returncode == 2 and "HANDLER [service : Restart backend]" not in run.stdout, run.stdout

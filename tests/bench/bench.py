@@ -80,7 +80,9 @@ def install(host: Host) -> list[Figure]:
 def repeat(host: Host) -> list[Figure]:
     """A deploy that changes nothing, and one that changes a flag."""
     seconds = timed(lambda: deploy(host, "deploy.yml"))
-    tasks = len(re.findall(r"^(?:TASK|RUNNING HANDLER) \[", deploy(host, "deploy.yml").stdout, re.MULTILINE))
+    tasks = len(
+        re.findall(r"^(?:TASK|RUNNING HANDLER) \[", deploy(host, "deploy.yml", "-v").stdout, re.MULTILINE)
+    )
     before = used(host)
     changed = timed(lambda: deploy(host, "deploy.yml", "-e", "vllm_max_num_batched_tokens=2048"))
     grown = used(host) - before

@@ -21,7 +21,7 @@ LOCK = "/opt/vllm/deploy.lock"
 def test_two_deploys_at_once(host: Host, report: Report) -> None:
     """A second deploy starts while one is running: it is refused with holder and age, and the first one succeeds."""
     before = present(host)
-    with undisturbed(host) as answers, host.play("deploy.yml") as first:
+    with undisturbed(host) as answers, host.play("deploy.yml", "-v") as first:
         first.says("Look at the host", 60)
         second = host.playbook("deploy.yml", seconds=60)
         assert first.process.poll() is None, "the first one ended before the second"

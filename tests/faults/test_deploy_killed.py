@@ -25,11 +25,11 @@ def test_killed_in_the_middle_of_an_install(host: Host, report: Report) -> None:
     before = present(host)
     other = variables(vllm_python=OTHER_PYTHON)
     with undisturbed(host) as answers:
-        with host.play("deploy.yml", *other) as play:
+        with host.play("deploy.yml", "-v", *other) as play:
             play.says("installing vLLM", 120)
             host.until(lambda: len(environments(host)) == 2, 60, "a second environment is being built")
             play.kill()
-        with host.play("deploy.yml", *other) as play:
+        with host.play("deploy.yml", "-v", *other) as play:
             play.says("Name it by its content, vllm", 200)
             play.kill()
         given_back(host)
@@ -53,7 +53,7 @@ def test_killed_between_activation_and_restart(host: Host, report: Report) -> No
     before, pid = host.told("cat /run/vllm-deploy/vllm"), host.pid("vllm")
     change = variables(vllm_max_num_batched_tokens=2048)
     with host.client() as client:
-        with host.play("deploy.yml", *change) as play:
+        with host.play("deploy.yml", "-v", *change) as play:
             play.says("Make it the current one, vllm", 200)
             play.says("HANDLER [service : Restart vllm]", 30)
             play.kill()
@@ -86,7 +86,7 @@ def test_host_reboots_in_the_middle_of_a_deploy(host: Host, report: Report) -> N
     booted, before = host.told(boot), host.told("cat /run/vllm-deploy/vllm")
     change = variables(vllm_tool_call_parser="")
     with host.client() as client:
-        with host.play("deploy.yml", *change) as play:
+        with host.play("deploy.yml", "-v", *change) as play:
             play.says("restarting", 300)
             host.until(
                 lambda: host.told("readlink /opt/vllm/releases/vllm/current") != before, 60, "activated"
@@ -103,7 +103,7 @@ def test_host_reboots_in_the_middle_of_a_deploy(host: Host, report: Report) -> N
         status = host.playbook("ansible/status.yml")
         assert f"proof    {current}, activated " in status.stdout
         pid = host.pid("vllm")
-        run = host.playbook("deploy.yml", *change)
+        run = host.playbook("deploy.yml", "-v", *change)
         assert run.returncode == 2 and "HANDLER [service : Restart vllm]" not in run.stdout, run.stdout
         assert f"Release {current} is taken back, and {before} serves again" in said(run)
         seconds = again(host, client)

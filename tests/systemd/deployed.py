@@ -2,7 +2,7 @@
 
 def test_it(host: Host) -> None:
     assert host.show("vllm", "ActiveState") == "active"
-    with host.client() as client, host.play("deploy.yml", "-e", "vllm_port=1") as play:
+    with host.client() as client, host.play("deploy.yml", "-v", "-e", "vllm_port=1") as play:
         play.says("Preflight", 60)
     assert not client.failures
 """

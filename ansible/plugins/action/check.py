@@ -13,13 +13,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from ansible.utils.display import Display
-
 from ansible import constants
 from ansible.plugins.action import ActionBase
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "module_utils"))
 from plain_text import plain  # Ansible keeps plugins out of packages
+from screen_lines import tell
 
 WARNING = 1  # exit code of python_checks
 MISSING = (125, 126, 127)  # exit codes of sh and env: a program or a directory is not there
@@ -72,9 +71,8 @@ class ActionModule(ActionBase):
         verdict = plain("\n".join(said) or reply.get("msg"))
         if dry and reply.get("rc") in MISSING:
             words = f"NOT CHECKED in this dry run, for it needs what is not installed yet: {self._task.get_name().strip()} ({verdict})"
-            Display().display(
-                f"  {words}", color=constants.COLOR_WARN
-            )  # a warning of a skipped task is hidden with it
+            # A warning of a skipped task is hidden with it.
+            tell(words, task_vars, colour=constants.COLOR_WARN)
             return {"changed": False, "skipped": True, "verdict": "", "msg": words}
         # A Python that cannot even load the probes ends with this exit code, too.
         if reply.get("rc") == WARNING and " WARNING: " in reply["stdout"]:

@@ -14,6 +14,7 @@ import os
 import shlex
 import signal
 import socket
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,9 @@ from ansible.utils.display import Display
 
 from ansible import constants
 from ansible.plugins.action import ActionBase
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "module_utils"))
+from screen_lines import tell  # Ansible keeps plugins out of packages
 
 SPEC = {"path": {"type": "path", "required": True}, "break_it": {"type": "bool", "default": False}}
 EVERY = 20.0  # seconds between two signs of life
@@ -139,7 +143,7 @@ class ActionModule(ActionBase):
         )
         why = why or ("" if is_here(other) and "sign of life" in reply["void"] else reply["void"])
         if why:
-            Display().display(f"  deploy lock: taken over from {who}: {why}")
+            tell(f"deploy lock of {name}: taken over from {who}: {why}", None)
             return ""
         return (
             f"Another deploy works on {name}: {who}, since {in_words(reply['age'])} ({args['path']}). Nothing was touched."

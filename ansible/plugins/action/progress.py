@@ -1,7 +1,8 @@
 """Action ``progress``: run a long command on a host and show what it says on standard error while it runs.
 
 A task of Ansible is silent until it ends. Here a second use of the connection reads the command's standard error every two
-seconds, and each new last line is shown with the time that has passed. Each reading is a sign of life as well: without one for
+seconds, and each new last line is shown with the time that has passed,
+below a title; what ends before that says nothing. Each reading is a sign of life as well: without one for
 half a minute the command is ended, because Ctrl-C at the controller reaches nothing on the host. Where the controller is the host, Ctrl-C
 reaches the shell that waits for the command, which ends it.
 """
@@ -16,16 +17,16 @@ import sys
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-from ansible.utils.display import Display
 
 from ansible import constants
 from ansible.plugins.action import ActionBase
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "module_utils"))
 from plain_text import plain  # Ansible keeps plugins out of packages
+from screen_lines import tell
 
 SPEC = {
     "argv": {"type": "list", "elements": "str", "required": True},
@@ -60,10 +61,10 @@ exit $rc
 class Follower(threading.Thread):
     """Show the last line of ``path`` on the host, each time that it is a new one, until ``done`` is set."""
 
-    def __init__(self, action: ActionBase, path: str, label: str) -> None:
-        """Follow ``path`` as the user that writes it, over a connection of its own like that of ``action``; ``label`` starts each line."""
+    def __init__(self, action: ActionBase, path: str, title: str, show: Callable[[str], None]) -> None:
+        """Follow ``path`` as the user that writes it, over a connection of its own like that of ``action``; ``show`` prints a line."""
         super().__init__(daemon=True)
-        self.action, self.path, self.label = copy.copy(action), path, label
+        self.action, self.path, self.title, self.show = copy.copy(action), path, title, show
         self.action._connection = copy.copy(action._connection)
         self.action._connection.become = copy.copy(action._connection.become)  # it remembers its last command
         self.done = threading.Event()
@@ -85,11 +86,14 @@ class Follower(threading.Thread):
                 self.action._low_level_execute_command(f"rm -f {path}.alive")
                 os.kill(os.getpid(), signal.SIGTERM)
                 return
+            if self.title:
+                self.show(self.title)
+                self.title = ""
             reply = self.action._low_level_execute_command(f"touch -c {path}.alive; tail -n 1 {path}")
             line = plain(reply["stdout"].strip()) if reply["rc"] == 0 else ""
             if line and line != shown:
                 passed = "" if line.endswith(" s)") else f" ({time.monotonic() - self.start_time:.0f} s)"
-                Display().display(f"  {self.label}: {line}{passed}")
+                self.show(f"{line}{passed}")
                 shown = line
 
 
@@ -111,8 +115,11 @@ class ActionModule(ActionBase):
             "chdir": args["chdir"],
             "stdin": args["stdin"],
         }
-        Display().display(f"  {args['label']}: {args['title']}")
-        follower = Follower(self, path, args["label"])
+
+        def show(line: str) -> None:
+            tell(f"{args['label']}: {line}", task_vars, whole=False)
+
+        follower = Follower(self, path, args["title"], show)
         follower.follow()
         try:
             result: dict[str, Any] = self._execute_module(

@@ -7,6 +7,7 @@ second copy on both sides. Only what the host lacks is sent.
 from __future__ import annotations
 
 import json
+import sys
 import tarfile
 import tempfile
 import time
@@ -15,9 +16,11 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.loader import lookup_loader
-from ansible.utils.display import Display
 
 from ansible.plugins.action import ActionBase
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "module_utils"))
+from screen_lines import tell  # Ansible keeps plugins out of packages
 
 SPEC = {
     "bundle": {"type": "path", "required": True},
@@ -128,7 +131,7 @@ class ActionModule(ActionBase):
     ) -> None:
         """Copy ``files`` to the host, and verify them there after the last."""
         total, sent, start = sum(about["size"] for about in files.values()), 0, time.monotonic()
-        Display().display(f"  bundle: copying {len(files)} wheels, {total / 1e6:.0f} MB")
+        tell(f"bundle: copying {len(files)} wheels, {total / 1e6:.0f} MB", task_vars)
         groups = batches(files)
         remote = f"{self._make_tmp_path()}/wheels.tar"
         with tempfile.TemporaryDirectory() as scratch:
@@ -143,6 +146,4 @@ class ActionModule(ActionBase):
                 last = arguments if number == len(groups) else arguments | {"remedy": None}
                 self.verify(last | {"archive": remote}, task_vars)
                 sent += sum(files[name]["size"] for name in names)
-                Display().display(
-                    f"  bundle: {sent / 1e6:.0f} MB are there ({time.monotonic() - start:.0f} s)"
-                )
+                tell(f"bundle: {sent / 1e6:.0f} MB are there ({time.monotonic() - start:.0f} s)", task_vars)

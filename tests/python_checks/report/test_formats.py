@@ -15,16 +15,37 @@ from python_checks.report.formats import as_json, junit, screen, table, text
 from tests.python_checks.support import ROOT, Healthy, Probe, Server
 
 
-def test_a_piped_table_is_100_wide_and_plain(probe: Probe, healthy: Healthy) -> None:
+def test_a_piped_table_is_80_wide_and_plain(probe: Probe, healthy: Healthy) -> None:
     server, options = healthy
-    server.answers["/v1/models"] = (200, {"data": [{"id": "m" * 300}]})
+    path = "/srv/" + "m" * 60
+    server.answers["/v1/models"] = (200, {"data": [{"id": path}]})
     done = probe(*options, "--format", "table", COLUMNS="40", FORCE_COLOR="1")
     grid, _, remedies = done.stdout.partition("remedy (models): ")
     assert "\x1b" not in done.stdout
-    assert max(len(line) for line in grid.splitlines()) == 100
-    for heading in ("check", "verdict", "reason", "time"):
-        assert heading in grid.splitlines()[1]
+    wide = [line.split()[-1] for line in done.stdout.splitlines() if len(line) > 80]
+    assert any(path in word for word in wide), "what is to be copied is never cut"
+    assert min(map(len, wide)) > 40, "what can be wrapped is"
+    assert grid.split()[:4] == ["check", "verdict", "time", "reason"]
     assert "--served-model-name" in remedies
+
+
+def test_a_table_is_aligned_and_wraps_in_its_last_column(capsys: pytest.CaptureFixture[str]) -> None:
+    reason = "called get_weather, then answered '현재 기온은 21도, 날씨는 맑음입니다. 내일은 비가 옵니다.'"
+    figures = (Figure("ttft", 0.12, "s"),)
+    table(
+        [
+            Result("health", State.OK, "fine"),
+            Result("tool-call", State.OK, reason, seconds=120.5, figures=figures),
+        ],
+        sys.stdout,
+    )
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "check      verdict       time  reason"
+    assert lines[1] == "health     ok          0.00 s  fine"
+    assert lines[2].startswith(
+        "tool-call  ok        120.50 s  called get_weather, then answered '현재 기온은"
+    )
+    assert [line[:31].strip() for line in lines[3:]] == ["", ""] and lines[-1].strip() == "ttft 0.12 s"
 
 
 @pytest.mark.parametrize(("no_color", "coloured"), [(False, True), (True, False)])
@@ -88,7 +109,7 @@ def test_a_screen_is_aligned_and_cuts_no_command(capsys: pytest.CaptureFixture[s
     shown = capsys.readouterr().out.splitlines()
     assert shown[0] == "   short   a" and shown[1].startswith("!! longer  words w")
     assert shown[-2:] == [f"           {path}", ""]
-    assert len(shown[1]) <= 100
+    assert len(shown[1]) <= 80
     screen([Result("port", State.OK, "free")], sys.stdout)  # a check without a screen of its own
     assert capsys.readouterr().out == "port OK: free | time=0.00s\n"
 
@@ -107,7 +128,8 @@ def test_figures_are_behind_the_time_and_in_the_table(capsys: pytest.CaptureFixt
     line = "time=0.28s ttft=0.12s;2;10 tokens=131072 gap=0s;;0.5 'per user'=333333.333;0"
     assert capsys.readouterr().out == f"n OK: fine | {line}\n"
     table([result], sys.stdout)
-    assert "ttft 0.12 s, tokens 131072, gap 0 s, per user 333333.333" in capsys.readouterr().out
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "ttft 0.12 s, tokens 131072, gap 0 s, per user 333333.333" in shown
 
 
 # All that XML 1.0 knows no way to write, not even as a reference (its production 2, Char).

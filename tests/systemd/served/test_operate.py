@@ -19,9 +19,9 @@ TOKENS = 1500  # a request of half a minute
 def test_status_and_doctor(host: Host) -> None:
     status = host.playbook("ansible/status.yml")
     assert status.returncode == 0, status.stdout
-    assert f"pid {host.pid('vllm')}," in status.stdout
+    assert f"pid {host.pid('vllm')}," in said(status)
     assert f"  release  {host.told('cat /run/vllm-deploy/vllm')}\n" in status.stdout
-    assert re.search(r"(no|1) request running, none waiting", status.stdout)  # the canary asks, too
+    assert re.search(r"(no|1) request running, none waiting", said(status))  # the canary asks, too
     doctor = host.playbook("ansible/doctor.yml")
     assert doctor.returncode == 0, doctor.stdout
 

@@ -86,7 +86,7 @@ def test_what_runs_is_told_by_root_alone(host: Host, kind: str) -> None:
         assert status.returncode == 0 and f"  release  {release}\n" in status.stdout, status.stdout
         assert "root:" not in status.stdout
         assert host.playbook("ansible/doctor.yml").returncode == 0
-        deploy = host.playbook("deploy.yml", "--check")
+        deploy = host.playbook("deploy.yml", "--check", "-v")
         assert deploy.returncode == 0 and "changed=1 " in deploy.stdout, deploy.stdout
         assert "changed: [alpha] => (item=canary.timer)" in deploy.stdout  # which was stopped above
     finally:

@@ -155,7 +155,7 @@ def test_a_rotation_takes_one_deploy(keyed: Keyed) -> None:
 def test_without_a_key_all_is_as_it_was(keyed: Keyed) -> None:
     host = keyed.host
     run = host.playbook("deploy.yml")
-    assert run.returncode == 0 and re.search(r"tool-call +│ ok", run.stdout), run.stdout
+    assert run.returncode == 0 and re.search(r"tool-call +ok ", run.stdout), run.stdout
     assert keyed.status(None) == 200
     assert host.ask("Hello", "no-key").status_code == 200
     assert canary(host)[0] == 0
