@@ -6,6 +6,8 @@ import pytest
 import yaml
 from playbooks import REPOSITORY, Playbook
 
+pytestmark = pytest.mark.slow
+
 PLAYBOOKS = ("status", "probe", "doctor", "drain")
 
 
