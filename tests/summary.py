@@ -58,7 +58,8 @@ def main() -> int:
     directory, result, code = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
     outcomes = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(directory.glob("*.json"))]
     environments = json.loads(result.read_text(encoding="utf-8"))["testenvs"] if result.exists() else {}
-    lines, count, left_out = [], 0, [reason for each in outcomes for reason in each["skipped"]]
+    lines: Lines = []
+    count, left_out = 0, [reason for each in outcomes for reason in each["skipped"]]
     print()
     for name, about in environments.items():
         if not (ended := about.get("result")):
