@@ -12,6 +12,9 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
 from tests import cores
+from tests.outcome import pytest_collection_modifyitems, pytest_terminal_summary
+
+__all__ = ["pytest_collection_modifyitems", "pytest_terminal_summary"]
 
 # Some shells have it, an operator's has not, and it hides what is printed too late.
 os.environ.pop("PYTHONUNBUFFERED", None)

@@ -1,7 +1,11 @@
-"""A scenario of molecule, from nothing to nothing."""
+"""A scenario of molecule, from nothing to nothing.
+
+python tests/scenario.py NAME TEST…    what the environment NAME of tox.ini runs; tests of a deployed host are run inside of the scenario
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -10,6 +14,11 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+# Tests inside of a scenario: molecule/*/verify.yml runs all of one, or those in $ONLY.
+INSIDE = (
+    *("tests/nano_model/test_served.py", "tests/backend/test_served.py", "tests/demo/served"),
+    *("tests/systemd/served", "tests/faults", "tests/systemd/removed"),
+)
 WARNING = r"DEPRECATION WARNING|\[WARNING\]"
 TELLING = re.compile(rf"{WARNING}|fatal:|^FAILED |(FAILED|ERROR) tests/")  # Ansible's failures, and pytest's
 
@@ -45,3 +54,17 @@ def run(name: str, environment: Mapping[str, str], expected: str = r"(?!)") -> N
     telling = "".join(dict.fromkeys(line[:500] for line in lines if TELLING.search(line)))
     assert molecule.returncode == 0, f"exit code {molecule.returncode}\n{telling}"
     assert not [line for line in lines if re.search(WARNING, line)], telling
+
+
+def main(name: str, *names: str) -> None:
+    """Become pytest, with those of ``names`` that are for it, and the scenario around the others."""
+    inside = [each for each in names if each.startswith(INSIDE)]
+    if inside:
+        os.environ["ONLY"] = json.dumps(inside)
+    outside = [each for each in names if each not in inside]
+    scenario = [f"tests/{name}/test_scenario.py"] if inside else []
+    os.execv(sys.executable, [sys.executable, "-m", "pytest", "--capture", "no", *outside, *scenario])
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from test_backend_sources import Host, checkout, host
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["checkout", "host"]
 # Each hides what to look for between what quoting could spoil: a shell, systemd, supervisord, JSON and Jinja read them.
 HOSTILE = "\"q\" 'a' $HOME ${HOME} `id` %n %(x)s \\ \\\\n #; -e 값 {}\n second line\t\\"

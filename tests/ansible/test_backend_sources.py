@@ -25,6 +25,8 @@ import sys
 
 from fastapi import FastAPI
 
+pytestmark = pytest.mark.slow
+
 app = FastAPI()
 
 

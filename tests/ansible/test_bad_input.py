@@ -28,7 +28,9 @@ def test_wrong_type_of_a_role_that_comes_late(playbook: Playbook, tmp_path: Path
     assert not (tmp_path / "demo/venvs").exists()
 
 
-@pytest.mark.parametrize("dry", [[], ["--check"]], ids=["run", "dry"])
+@pytest.mark.parametrize(
+    "dry", [pytest.param([], id="run", marks=pytest.mark.slow), pytest.param(["--check"], id="dry")]
+)
 def test_busy_port_names_its_holder(prepared: Playbook, dry: list[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as holder:
         port = holder.getsockname()[1]
@@ -48,6 +50,7 @@ def test_too_little_memory(prepared: Playbook) -> None:
     assert "a start of vLLM needs 100000" in " ".join(run.stdout.split())
 
 
+@pytest.mark.slow
 def test_too_little_disk(prepared: Playbook, tmp_path: Path) -> None:
     run = prepared("ansible/demo.yml", "-e", "vllm_disk_gib=1000000")
     assert run.returncode != 0

@@ -156,6 +156,7 @@ def test_misspelt_option(bundle: Bundle) -> None:
     assert "bundle_wheels: there is no such option" in said(run)
 
 
+@pytest.mark.slow
 def test_host_is_installed_without_any_index(bundle: Bundle) -> None:
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--dest", str(bundle.folder), "idna"]
     assert subprocess.run(command, env=os.environ | CLOSED, capture_output=True, check=False).returncode != 0
@@ -176,6 +177,7 @@ def test_host_is_installed_without_any_index(bundle: Bundle) -> None:
         bundle.run("ansible/demo_stop.yml")
 
 
+@pytest.mark.slow
 def test_corrupt_wheel_stops_before_anything_is_installed(bundle: Bundle) -> None:
     wheel = bundle.wheel("rich")
     data = bytearray(wheel.read_bytes())
@@ -189,6 +191,7 @@ def test_corrupt_wheel_stops_before_anything_is_installed(bundle: Bundle) -> Non
     assert not (bundle.folder / "demo/bundle/wheels" / wheel.name).exists()
 
 
+@pytest.mark.slow
 def test_unreachable_index_leaves_no_half_built_uv(bundle: Bundle) -> None:
     run = bundle.run("ansible/check.yml", **CLOSED)
     assert run.returncode != 0
@@ -196,6 +199,7 @@ def test_unreachable_index_leaves_no_half_built_uv(bundle: Bundle) -> None:
     assert not list((bundle.folder / "demo/venvs").iterdir())
 
 
+@pytest.mark.slow
 def test_missing_engine_and_old_lock_stop_before_anything_is_installed(bundle: Bundle) -> None:
     text = (bundle.directory / "manifest.json").read_text()
     lock = bundle.manifest()["locks"]["checks"]

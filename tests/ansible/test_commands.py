@@ -68,13 +68,13 @@ def asked(done: Done) -> bool:
     "locale",
     [
         {"LC_ALL": "C"},
-        {"LC_ALL": "POSIX"},
-        {"LANG": "C"},
+        pytest.param({"LC_ALL": "POSIX"}, marks=pytest.mark.slow),
+        pytest.param({"LANG": "C"}, marks=pytest.mark.slow),
         {},
-        {"LC_ALL": "xx_YY.UTF-8"},
-        {"LANG": "de_DE.ISO-8859-1"},
-        {"LANG": "C.UTF-8", "LC_TIME": "xx_YY"},
-        {"LC_ALL": "C.UTF-8"},
+        pytest.param({"LC_ALL": "xx_YY.UTF-8"}, marks=pytest.mark.slow),
+        pytest.param({"LANG": "de_DE.ISO-8859-1"}, marks=pytest.mark.slow),
+        pytest.param({"LANG": "C.UTF-8", "LC_TIME": "xx_YY"}, marks=pytest.mark.slow),
+        pytest.param({"LC_ALL": "C.UTF-8"}, marks=pytest.mark.slow),
     ],
     ids=str,
 )
@@ -98,7 +98,11 @@ def test_a_locale_with_utf8_is_left_as_it_is() -> None:
 
 @pytest.mark.parametrize(
     "environment",
-    [{"HOME": "/nonexistent"}, {"HOME": "/proc"}, {"ANSIBLE_CONFIG": "/nonexistent.cfg"}],
+    [
+        {"HOME": "/nonexistent"},
+        pytest.param({"HOME": "/proc"}, marks=pytest.mark.slow),
+        {"ANSIBLE_CONFIG": "/nonexistent.cfg"},
+    ],
     ids=str,
 )
 def test_the_demo_works_with_a_strange_environment(checkout: Path, environment: dict[str, str]) -> None:
@@ -116,6 +120,7 @@ def test_the_demo_works_without_a_home_and_from_elsewhere(checkout: Path) -> Non
     assert asked(run([checkout / "bin/demo", "status"], Path("/"), "HOME", ANSIBLE_CONFIG=str(other)))
 
 
+@pytest.mark.slow
 def test_the_demo_works_where_others_may_write(checkout: Path) -> None:
     checkout.chmod(0o777)
     assert asked(run(["bin/demo", "status"], checkout))
@@ -134,6 +139,7 @@ def test_a_directory_that_compilers_would_split_is_refused_at_once(tmp_path: Pat
     assert [path.name for path in directory.iterdir()] == ["bin"]
 
 
+@pytest.mark.slow
 def test_a_checkout_in_such_a_directory_with_a_demo_elsewhere(tmp_path: Path) -> None:
     demo = tmp_path / "demo"
     demo.mkdir()
@@ -142,6 +148,7 @@ def test_a_checkout_in_such_a_directory_with_a_demo_elsewhere(tmp_path: Path) ->
     )
 
 
+@pytest.mark.slow
 def test_of_two_first_runs_the_second_waits(tmp_path: Path) -> None:
     lock = tmp_path / "empty.txt"
     lock.touch()

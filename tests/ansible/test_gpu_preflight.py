@@ -75,6 +75,7 @@ def test_two_h100_fit_and_the_play_shows_the_figures(preflight: Preflight) -> No
     assert "a request of 131072 tokens: 14." in said(run)
 
 
+@pytest.mark.slow
 def test_two_a100_of_40_gb_are_too_small(preflight: Preflight) -> None:
     run = preflight("a100x2", "-v")
     assert run.returncode != 0
@@ -105,11 +106,17 @@ def test_a_warning_goes_on_and_says_what_would_fit(preflight: Preflight) -> None
     ("name", "reason", "remedy"),
     [
         ("h100x1", "names 1, which is not here", "name GPUs that are: 0 (GPU-"),
-        ("mig", "is in MIG mode: tensor parallel needs whole GPUs", "sudo nvidia-smi -i 0 -mig 0"),
-        (
+        pytest.param(
+            "mig",
+            "is in MIG mode: tensor parallel needs whole GPUs",
+            "sudo nvidia-smi -i 0 -mig 0",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
             "old_driver",
             "built for CUDA 13.0 and needs R580",
             "install driver R580 or newer, or let vllm_lock name",
+            marks=pytest.mark.slow,
         ),
     ],
 )
@@ -121,6 +128,7 @@ def test_what_cannot_serve_stops_the_deploy(
     assert reason in said(run) and remedy in said(run), run.stdout
 
 
+@pytest.mark.slow
 def test_a_hung_driver_ends_the_check_at_its_deadline(preflight: Preflight, tmp_path: Path) -> None:
     script(tmp_path / "hung", f"echo $$ >{tmp_path}/pid; exec sleep 1000")
     start = time.monotonic()
@@ -130,6 +138,7 @@ def test_a_hung_driver_ends_the_check_at_its_deadline(preflight: Preflight, tmp_
     assert not Path("/proc", (tmp_path / "pid").read_text().strip()).exists()
 
 
+@pytest.mark.slow
 def test_our_own_server_is_no_stranger(preflight: Preflight, prepared_directory: Path) -> None:
     manager = prepared_directory / "supervisor"
     [program] = prepared_directory.glob("venvs/supervisor-*/bin/supervisord")

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from playbooks import REPOSITORY
 
 LOCKS = REPOSITORY / "locks"
@@ -28,11 +29,13 @@ def check(locks: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_gpu_lock_is_still_offered() -> None:
     run = check(LOCKS)
     assert run.returncode == 0, run.stdout
 
 
+@pytest.mark.slow
 def test_what_is_gone_is_named(tmp_path: Path) -> None:
     locks = shutil.copytree(LOCKS, tmp_path / "locks")
     text = (LOCKS / "vllm-cuda.txt").read_text()

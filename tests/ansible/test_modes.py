@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
+import pytest
 from playbooks import REPOSITORY, Playbook
 
 # What only its owner is to read is elsewhere: state, logs, supervisord's own directory.
@@ -27,6 +28,7 @@ def test_a_session_with_umask_077_closes_nothing(prepared_directory: Path) -> No
     assert closed(prepared_directory) == []
 
 
+@pytest.mark.slow
 def test_what_an_earlier_run_closed_is_opened(prepared: Playbook, prepared_directory: Path) -> None:
     environment = next((prepared_directory / "venvs").glob("checks-*/"))
     release = prepared_directory / "releases/vllm/1-0123456789ab"
@@ -47,6 +49,7 @@ def test_what_an_earlier_run_closed_is_opened(prepared: Playbook, prepared_direc
     assert (release / "vllm.ini").stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.slow
 def test_an_environment_linked_from_a_closed_cache_is_opened(prepared: Playbook, tmp_path: Path) -> None:
     lock, cache = REPOSITORY / "locks/supervisor.txt", tmp_path / "cache"
     for name in "first", "second":

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from playbooks import Playbook
 
+pytestmark = pytest.mark.slow
+
 PLAYBOOKS = ("status", "probe", "doctor", "drain")
 
 

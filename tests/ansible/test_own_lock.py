@@ -157,6 +157,7 @@ class OwnBundle(Bundle):
         hosts.write_text(json.dumps({"vllm": {"hosts": {"demo": host}}}))
 
 
+@pytest.mark.slow
 def test_bundle_and_install(tmp_path_factory: pytest.TempPathFactory) -> None:
     bundle = OwnBundle(tmp_path_factory.mktemp("o"))
     made = bundle.make(PIP_FIND_LINKS=str(bundle.wheel_file.parent))

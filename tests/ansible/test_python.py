@@ -72,6 +72,7 @@ def test_none_that_fits(prepared: Playbook, lock: str) -> None:
 
 
 @pytest.mark.usefixtures("alone")
+@pytest.mark.slow
 def test_one_that_is_named_and_does_not_fit(prepared: Playbook, lock: str) -> None:
     run = prepared("ansible/check.yml", "-e", lock, "-e", f"vllm_python={sys.executable}")
     assert run.returncode != 0
@@ -79,6 +80,7 @@ def test_one_that_is_named_and_does_not_fit(prepared: Playbook, lock: str) -> No
 
 
 @pytest.mark.usefixtures("alone")
+@pytest.mark.slow
 def test_fetch_that_fails_leaves_nothing(
     prepared: Playbook, prepared_directory: Path, lock: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -90,6 +92,7 @@ def test_fetch_that_fails_leaves_nothing(
     assert not list((prepared_directory / "python").rglob("*"))
 
 
+@pytest.mark.slow
 def test_fetched_one_runs_and_is_found_again(
     prepared: Playbook, prepared_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

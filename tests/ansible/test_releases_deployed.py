@@ -22,6 +22,8 @@ from pathlib import Path
 
 from fastapi import FastAPI, HTTPException
 
+pytestmark = pytest.mark.slow
+
 app = FastAPI()
 RELEASE = os.environ["RELEASE"]
 

@@ -14,13 +14,6 @@ from tests.cuda.environment import installed
 from tests.cuda.libraries import undefined
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out what is for `bin/test --long`."""
-    for item in items:
-        if item.get_closest_marker("long") and not os.environ.get("LONG"):
-            item.add_marker(pytest.mark.skip(reason="bin/test --long runs it"))
-
-
 @pytest.fixture(scope="session")
 def engine() -> Iterator[Path]:
     """The interpreter of the environment."""

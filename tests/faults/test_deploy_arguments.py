@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 Refused = Callable[..., str]
 
 
@@ -28,12 +30,14 @@ def test_utilization_of_150_percent(refused: Refused) -> None:
     assert "1.5" in words and "vllm_gpu_memory_utilization" in words
 
 
+@pytest.mark.long
 def test_unknown_tool_call_parser(refused: Refused) -> None:
     """`vllm_tool_call_parser: opneai`: vLLM knows no such parser."""
     words = refused(vllm_tool_call_parser="opneai")
     assert "opneai" in words and "vllm_tool_call_parser" in words
 
 
+@pytest.mark.long
 def test_more_workers_than_gpus(refused: Refused) -> None:
     """Tensor parallel size 4 on a host for two: refused. (Without GPUs, each worker needs a group of cores.)"""
     words = refused(vllm_tensor_parallel_size=4)

@@ -8,6 +8,8 @@ import os
 import time
 from collections.abc import Callable
 
+import pytest
+
 from tests.faults.deploys import difference, present, undisturbed
 from tests.faults.rows import Report
 from tests.faults.watching import canary
@@ -34,6 +36,7 @@ def test_two_deploys_at_once(host: Host, report: Report) -> None:
     report(client=f"no failed request ({answers[0]} answered)", again=0, left="nothing")
 
 
+@pytest.mark.long
 def test_lock_of_a_run_that_died_elsewhere(host: Host, refused: Refused) -> None:
     """A run on another machine died and left its lock: for three minutes deploys are refused with holder and age, then one takes over."""
     holder = {"user": "kim", "host": "laptop", "pid": 4711, "started": "1", "boot": "elsewhere"}

@@ -39,6 +39,7 @@ def test_port_held_by_another_program(host: Host, refused: Refused) -> None:
         host.told("systemctl stop squatter")
 
 
+@pytest.mark.long
 def test_host_without_compiler(host: Host, refused: Refused) -> None:
     """g++ is gone, and apt cannot install it without a route out: refused, with the missing package."""
     host.told("mv /usr/bin/g++ /usr/bin/hidden-g++")
@@ -78,6 +79,7 @@ def broken_bundle(tmp_path: Path) -> Iterator[tuple[Path, str]]:
     shutil.rmtree(bundle)
 
 
+@pytest.mark.long
 def test_corrupt_wheel_in_the_bundle(host: Host, broken_bundle: tuple[Path, str], refused: Refused) -> None:
     """One bit of a wheel in the offline bundle is flipped: refused with both checksums before anything is installed."""
     bundle, wheel = broken_bundle

@@ -22,6 +22,7 @@ def copy(host: Host) -> Iterator[str]:
     host.told(f"rm -r {COPY}")
 
 
+@pytest.mark.long
 def test_shard_missing(host: Host, copy: str, refused: Refused) -> None:
     """The new model lacks a weight file."""
     host.told(f"rm {copy}/{SHARD}")
@@ -35,6 +36,7 @@ def test_shard_truncated(host: Host, copy: str, refused: Refused) -> None:
     assert SHARD in words and "copy the model again" in words
 
 
+@pytest.mark.long
 def test_index_names_an_absent_file(host: Host, copy: str, refused: Refused) -> None:
     """The new model's index names a file that does not exist."""
     host.told(f"sed -i 's/00002-of-00003/00004-of-00003/' {copy}/model.safetensors.index.json")

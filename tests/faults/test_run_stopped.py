@@ -96,6 +96,7 @@ def test_stopped_stays_stopped(stopped: Host, report: Report) -> None:
     report(client="no connection", again=None, left="nothing")
 
 
+@pytest.mark.long
 def test_model_directory_gone(stopped: Host, report: Report) -> None:
     """The model's directory is gone when vLLM starts: after six failed starts systemd leaves it failed, and the cause is reported."""
     host = stopped

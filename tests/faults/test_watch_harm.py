@@ -9,6 +9,8 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from tests.faults.rows import Report
 from tests.faults.watching import METRICS, WATCH, canary, figure, stopped
 from tests.systemd.deployed import Host
@@ -73,6 +75,7 @@ def test_hands_off(host: Host, report: Report) -> None:
     report(client="no answer while it hangs", again=None, left="nothing")
 
 
+@pytest.mark.long
 def test_what_cannot_be_told(host: Host, report: Report) -> None:
     """The canary's state is garbage, its disk is full, it is killed: it reports unknown or fails, never ok, and leaves vLLM alone."""
     pid = host.pid("vllm")

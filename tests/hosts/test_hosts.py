@@ -167,6 +167,7 @@ def test_a_host_comes_back_from_reboots(run: Run) -> None:
     assert run.told("beta", "cat /var/lib/boots") == "x\nx"
 
 
+@pytest.mark.long
 def test_a_killed_start_is_cleaned_up_and_another_run_does_not_notice(run: Run) -> None:
     other = Run(run.directory.with_name("other"))
     with_run = traces() | {"namespaces": None}
@@ -185,6 +186,7 @@ def test_a_killed_start_is_cleaned_up_and_another_run_does_not_notice(run: Run) 
     assert run.told("alpha", "hostname") == "alpha"
 
 
+@pytest.mark.long
 def test_hosts_boot_from_a_saved_one_and_do_not_change_it(run: Run, tmp_path: Path) -> None:
     other, saved = Run(run.directory.with_name("other")), tmp_path / "saved"
     print(other.hosts("up", "gamma"))

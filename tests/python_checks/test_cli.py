@@ -15,11 +15,22 @@ from python_checks.report.formats import FORMATS
 from tests.python_checks.support import DEADLINE, ROOT, Probe, Server
 
 
+def ended(*arguments: str) -> object:
+    """Return the exit code of a command that argparse ends."""
+    with pytest.raises(SystemExit) as end:
+        cli.main([*arguments])
+    return end.value.code
+
+
 @pytest.mark.parametrize("name", cli.CHECKS)
-def test_every_check_has_a_help(probe: Probe, name: str) -> None:
-    done = probe(name, "--help")
-    assert done.returncode == 0 and "usage: python -m python_checks " + name in done.stdout
-    assert name in probe("--help").stdout
+def test_every_check_has_a_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended(name, "--help") == 0
+    assert "usage: python -m python_checks " + name in capsys.readouterr().out
+
+
+def test_the_help_of_all_as_a_process(probe: Probe) -> None:
+    done = probe("--help")
+    assert done.returncode == 0 and [name for name in cli.CHECKS if name not in done.stdout] == []
 
 
 @pytest.mark.parametrize(
@@ -38,8 +49,13 @@ def test_every_check_has_a_help(probe: Probe, name: str) -> None:
         ["restart"],
     ],
 )
-def test_wrong_usage_is_unknown_and_said(probe: Probe, arguments: list[str]) -> None:
-    done = probe(*arguments)
+def test_wrong_usage_is_unknown_and_said(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended(*arguments) == 3
+    assert "error:" in capsys.readouterr().err
+
+
+def test_wrong_usage_as_a_process(probe: Probe) -> None:
+    done = probe("health", "--timeout", "0")
     assert done.returncode == 3
     assert "error:" in done.stderr and "Traceback" not in done.stderr
 

@@ -13,6 +13,11 @@ from tests.systemd.planted import planted, ran
 AS_VRSOFT = ("-e", "ansible_user=vrsoft", "-e", "ansible_become=true")
 WORK = "/srv/work/logs"  # vrsoft's, as on the guide's server
 LOG = ("-e", f"vllm_log_file={WORK}/vllm.log")
+# What vrsoft plants where the log is wanted, before a deploy each.
+PLANTS = [
+    pytest.param(["ln -s /etc/shadow"], id="link"),
+    pytest.param(["ln -s /etc/made-by-root", "mkfifo"], id="others", marks=pytest.mark.long),
+]
 SECRETS = "stat -c '%a %U %G %s' /etc/shadow; ls /etc"
 
 
@@ -40,18 +45,17 @@ def test_playbooks_run_nothing_of_others(host: Host) -> None:
         assert ran(host) == ""
 
 
-def test_a_log_is_no_way_to_files_of_others(logs: Host) -> None:
+@pytest.mark.parametrize("kinds", PLANTS)
+def test_a_log_is_no_way_to_files_of_others(logs: Host, kinds: list[str]) -> None:
     before, pid = logs.told(SECRETS), logs.pid("vllm")
-    plants = [
-        f"{kind} {WORK}/vllm.log" for kind in ("ln -s /etc/shadow", "ln -s /etc/made-by-root", "mkfifo")
-    ]
+    plants = [f"{kind} {WORK}/vllm.log" for kind in kinds]
     for plant in plants:
         logs.told(f"rm -f {WORK}/vllm.log; {plant}", user="vrsoft")
         deploy = logs.playbook("deploy.yml", *LOG)
         assert deploy.returncode == 0 and "it is kept as" in deploy.stdout, deploy.stdout
         assert logs.told(f"readlink {WORK}/vllm.log") == "/opt/vllm/logs/vllm.log"
     # Put there again, between two deploys: nobody looks.
-    logs.told(f"rm {WORK}/vllm.log; {plants[-1]}", user="vrsoft")
+    logs.told(f"rm {WORK}/vllm.log; mkfifo {WORK}/vllm.log", user="vrsoft")
     logs.told("logrotate --force /etc/logrotate.d/vllm-deploy-vllm && systemctl restart backend")
     for name in ("status", "doctor"):
         run = logs.playbook(f"ansible/{name}.yml", *LOG)
@@ -71,8 +75,14 @@ def test_logs_are_for_adm(host: Host) -> None:
         host.told("gpasswd -d vrsoft adm")
 
 
-@pytest.mark.parametrize("kind", ["ln -s /etc/shadow", "mkfifo"])
-def test_what_runs_is_told_by_root_alone(host: Host, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("run", "watch"),
+    [
+        pytest.param("mkfifo", "ln -s /etc/shadow", id="FIFO and link"),
+        pytest.param("ln -s /etc/shadow", "mkfifo", id="link and FIFO", marks=pytest.mark.long),
+    ],
+)
+def test_what_runs_is_told_by_root_alone(host: Host, run: str, watch: str) -> None:
     """A service's own directory in /run, as it was before, and what its watchers keep: links and FIFOs hold nobody up."""
     release = host.told("cat /run/vllm-deploy/vllm")
     assert host.told("stat -c '%U %a' /run/vllm-deploy /run/vllm-deploy/vllm") == "root 755\nroot 644"
@@ -80,8 +90,8 @@ def test_what_runs_is_told_by_root_alone(host: Host, kind: str) -> None:
         f"systemctl stop canary.timer canary; install -d -o vllm /run/vllm; rm -f /run/vllm/release {WATCH}/canary.verdict"
     )
     try:
-        host.told(f"runuser -u vllm -- {kind} /run/vllm/release")
-        host.told(f"runuser -u vllm-canary -- {kind} {WATCH}/canary.verdict")
+        host.told(f"runuser -u vllm -- {run} /run/vllm/release")
+        host.told(f"runuser -u vllm-canary -- {watch} {WATCH}/canary.verdict")
         status = host.playbook("ansible/status.yml")
         assert status.returncode == 0 and f"  release  {release}\n" in status.stdout, status.stdout
         assert "root:" not in status.stdout

@@ -74,7 +74,8 @@ class Keyed:
 def keyed(deployed: Host, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keyed]:
     found = Keyed(deployed, tmp_path_factory.mktemp("keyed"))
     yield found
-    assert deployed.playbook("deploy.yml").returncode == 0  # for the tests that know no key
+    if found.status(None) != 200:  # the last test failed, and the next ones know no key
+        assert deployed.playbook("deploy.yml").returncode == 0
 
 
 def test_a_key_reaches_all_that_ask_vllm(keyed: Keyed) -> None:
@@ -137,6 +138,7 @@ def test_a_failed_rotation_goes_back_with_the_key_that_served(keyed: Keyed) -> N
     assert len(keyed.host.told(f"ls {SECRETS}/vllm").split()) == 2  # the set and the link
 
 
+@pytest.mark.long
 def test_a_rotation_takes_one_deploy(keyed: Keyed) -> None:
     run = keyed.deploy(KEYS[2])
     assert run.returncode == 0, run.stdout

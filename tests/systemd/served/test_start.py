@@ -1,4 +1,7 @@
-"""Starts of vLLM as ops do them: one that fails, refused ones, and one seen by systemctl, by the backend and by the first client."""
+"""A stop and starts of vLLM as ops do them: a drain, a start that fails, refused ones, and one seen by all who ask.
+
+The drain leaves vLLM stopped, and so do the starts that fail: one whole start serves all of them.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,9 @@ import requests
 
 from tests.systemd.deployed import START, Host
 from tests.systemd.planted import planted, ran
+from tests.systemd.play import said
+
+TOKENS = 1500  # a request of half a minute
 
 
 @dataclass
@@ -39,15 +45,43 @@ class Restart:
     ran: str = ""
 
 
-def test_a_start_whose_process_dies_is_no_success(host: Host) -> None:
-    host.told("systemctl reset-failed vllm")
-    restart = subprocess.Popen(host.command("systemctl restart vllm"))
-    host.until(lambda: "importing" in host.show("vllm", "StatusText"), 60, "vLLM is loading")
-    host.told(f"kill -9 {host.pid('vllm')}")
+def test_drain_lets_a_request_end_and_the_unit_stays_stopped(host: Host) -> None:
+    replies: list[requests.Response] = []
+    request = threading.Thread(
+        target=lambda: replies.append(host.chat(seconds=300, max_tokens=TOKENS, ignore_eos=True)), daemon=True
+    )
+    request.start()
+    gauge = "vllm:num_requests_running{"
+    host.until(
+        lambda: any(
+            line.startswith(gauge) and float(line.split()[-1]) == 1
+            for line in requests.get(f"{host.vllm}/metrics", timeout=10).text.splitlines()
+        ),
+        30,
+        "the request is under way",
+    )
+    drain = host.playbook("ansible/drain.yml")
+    assert drain.returncode == 0, drain.stdout
+    assert "1 request running, none waiting" in drain.stdout
+    request.join(10)
+    assert replies[0].json()["usage"]["completion_tokens"] == TOKENS
+    assert (host.show("vllm", "ActiveState"), host.show("vllm", "UnitFileState")) == ("inactive", "enabled")
+    assert host.ask("Hello", "drained").status_code == 503
+    doctor = host.playbook("ansible/doctor.yml")
+    assert doctor.returncode == 2, doctor.stdout
+    assert "cause somebody stopped it (drain.yml, an operator); it did not fail" in said(doctor)
+    assert "remedy systemctl start vllm " in said(doctor)
+
+
+def test_a_start_whose_process_dies_is_no_success(deployed: Host) -> None:
+    deployed.told("systemctl reset-failed vllm")
+    restart = subprocess.Popen(deployed.command("systemctl restart vllm"))
+    deployed.until(lambda: "importing" in deployed.show("vllm", "StatusText"), 60, "vLLM is loading")
+    deployed.told(f"kill -9 {deployed.pid('vllm')}")
     assert restart.wait(60) == 1  # and not when the time for a start is over
-    assert host.show("vllm", "ActiveState") != "active"
-    assert "wait CRITICAL" in host.log()
-    host.told("systemctl stop vllm")
+    assert deployed.show("vllm", "ActiveState") != "active"
+    assert "wait CRITICAL" in deployed.log()
+    deployed.told("systemctl stop vllm")
 
 
 @pytest.mark.parametrize(
