@@ -49,7 +49,9 @@ def named(path: Path, known: dict[str, Path]) -> list[str]:
             assert not node.level, f"{path}: a relative import hides which room it enters"
             full = {f"{node.module}.{alias.name}" for alias in node.names}
             found += [name if name in known else str(node.module) for name in full]
-    return [name for name in found if name in known and name != PACKAGE]  # the package holds the version alone
+    return [
+        name for name in found if name in known and name != PACKAGE
+    ]  # the package holds the version alone
 
 
 def room(module: str) -> str:

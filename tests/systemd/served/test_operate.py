@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.systemd.deployed import Host
+from tests.systemd.play import said
 
 
 def test_status_and_doctor(host: Host) -> None:
