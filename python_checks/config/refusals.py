@@ -23,6 +23,7 @@ VARIABLES = {
     "--disable-custom-all-reduce": "vllm_disable_custom_all_reduce",
     "--enable-auto-tool-choice": "vllm_tool_call_parser",
     "--tool-call-parser": "vllm_tool_call_parser",
+    "--runner": "vllm_kind",
     "--shutdown-timeout": "vllm_shutdown_timeout",
 }
 EXTRA = "vllm_extra_args"

@@ -25,8 +25,6 @@ import sys
 
 from fastapi import FastAPI
 
-pytestmark = pytest.mark.slow
-
 app = FastAPI()
 
 

@@ -18,7 +18,7 @@ def value(name: str, **given: Any) -> Any:
     variables = {
         each: trust_as_template(text) if isinstance(text, str) else text
         for each, text in DataLoader().load_from_file(str(REPOSITORY / "roles/vllm/vars/main.yml")).items()
-    } | given
+    } | {"ansible_check_mode": False, **given}
     return Templar(DataLoader(), variables=variables).template(trust_as_template(f"{{{{ {name} }}}}"))
 
 

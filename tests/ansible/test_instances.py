@@ -13,7 +13,7 @@ from plugins import load
 
 check_variables = load("action/check_variables")
 check_secrets = load("action/check_secrets")
-instances = load("common/instances")
+instances = load("module_utils/instances")
 SPECS, DEFAULTS = check_variables.read_specs(REPOSITORY / "roles")
 ROW = {"vllm_name": "embeddings", "vllm_port": 8002, "vllm_model": "/srv/e", "vllm_kind": "embed"}
 CARDS = {"vllm_lock": "vllm-cuda", "vllm_gpu_memory_utilization": 0.6, "vllm_cuda_visible_devices": "0,1"}

@@ -59,7 +59,7 @@ def test_each_keeps_to_itself(find: Any) -> None:
 @pytest.mark.parametrize(
     ("find", "text", "found"),
     [
-        (private, "{{ host_found.users }} {{ __vllm_state }}", ["host_found"]),
+        (private, "{{ __host_found.users }} {{ __vllm_state }}", ["__host_found"]),
         (private, "hostvars.x['__service_place']", ["__service_place"]),
         (opened, "{{ role_path }}/../host/vars/main.yml {{ role_path }}/../vllm/tasks/x.yml", ["host/vars"]),
         (opened, "__roles ~ '/service/defaults/main.yml'", ["service/defaults"]),

@@ -11,7 +11,6 @@ from ansible.parsing.dataloader import DataLoader
 
 import python_checks
 from python_checks.log import known
-from python_checks.service import out_of_memory
 from tests.docs.pages import REPOSITORY, load, names, read
 
 ENGLISH, KOREAN = read("README.md"), read("README.ko.md")
@@ -71,7 +70,7 @@ def test_the_doctor_knows_the_error_texts_of_the_table() -> None:
     found = re.findall(r"^\| `(.+?)` \|", text, re.MULTILINE)
     assert len(found) > 20
     unknown = [
-        each for each in found if not (known.strong(each) or known.weak(each) or out_of_memory.is_it(each))
+        each for each in found if not (known.strong(each) or known.weak(each) or known.over_memory(each))
     ]
     assert unknown == []
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from python_checks.core import throttle
 from python_checks.core.result import CheckError
 from python_checks.log import phases
 from python_checks.service import start
@@ -20,7 +21,7 @@ def test_an_unchanged_phase_is_said_again_after_a_while(
     own.look()
     own.look()
     assert capsys.readouterr().err == "waiting for /health (0 s)\n"
-    monkeypatch.setattr(start, "REPEAT", 0)
+    monkeypatch.setattr(throttle, "REPEAT", 0)
     own.look()
     assert capsys.readouterr().err == "waiting for /health (0 s)\n"
 
