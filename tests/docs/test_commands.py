@@ -95,7 +95,9 @@ def own_test(arguments: list[str]) -> None:
     """Its script knows the option, tox.ini the environment."""
     tox = configparser.ConfigParser()
     tox.read(REPOSITORY / "tox.ini")
-    for word in arguments:
+    environments, _, tests = " ".join(arguments).partition("-- ")
+    assert all((REPOSITORY / test.partition("::")[0]).exists() for test in tests.split()), tests
+    for word in environments.split():
         known = (
             word in (REPOSITORY / "bin/test").read_text(encoding="utf-8")
             if word[0] == "-"
