@@ -6,8 +6,6 @@ import pytest
 import yaml
 from playbooks import REPOSITORY, Playbook
 
-pytestmark = pytest.mark.slow
-
 PLAYBOOKS = ("status", "probe", "doctor", "drain")
 
 
@@ -24,6 +22,7 @@ def test_nothing_is_deployed(playbook: Playbook, name: str) -> None:
     assert "WARNING" not in run.stdout
 
 
+@pytest.mark.slow
 def test_a_deploy_that_got_no_further_than_its_checks(prepared: Playbook) -> None:
     status = prepared("ansible/status.yml", "--check")
     assert status.returncode == 0, status.stdout
