@@ -17,6 +17,8 @@ import pytest
 import requests
 from playbooks import REPOSITORY, run_playbook
 
+pytestmark = pytest.mark.slow
+
 APP = '''
 """A backend of a user's own; its version is in its source."""
 

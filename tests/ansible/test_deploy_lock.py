@@ -263,6 +263,7 @@ def test_a_run_renews_its_lock_and_ends_when_another_one_has_it(tmp_path: Path) 
         assert module.holder(lock) == other
 
 
+@pytest.mark.slow
 def test_a_second_deploy_is_refused_and_a_dead_ones_lock_taken_over(
     playbook: Playbook, tmp_path: Path
 ) -> None:

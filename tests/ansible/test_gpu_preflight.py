@@ -84,6 +84,7 @@ def test_two_a100_of_40_gb_are_too_small(preflight: Preflight) -> None:
     assert "1.01 is needed): more GPUs (--tensor-parallel-size), larger ones, or a smaller model" in said(run)
 
 
+@pytest.mark.slow
 def test_a_warning_goes_on_and_says_what_would_fit(preflight: Preflight) -> None:
     """One H100: 0.93 x 79.25 - 65.99 leaves less than a request's 4.79 GiB besides the estimate, but more besides what was measured."""
     values = {

@@ -7,8 +7,6 @@ from pathlib import Path
 import pytest
 from playbooks import Playbook
 
-pytestmark = pytest.mark.slow
-
 PLAYBOOKS = ("status", "probe", "doctor", "drain")
 
 
@@ -25,6 +23,7 @@ def test_nothing_is_deployed(playbook: Playbook, name: str) -> None:
     assert "WARNING" not in run.stdout
 
 
+@pytest.mark.slow
 def test_a_deploy_that_got_no_further_than_its_checks(prepared: Playbook) -> None:
     remedy = "remedy: deploy: ansible-playbook deploy.yml"
     status = prepared("ansible/status.yml", "--check")

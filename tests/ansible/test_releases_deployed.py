@@ -15,14 +15,14 @@ import pytest
 from playbooks import REPOSITORY
 from test_backend_sources import Host, git
 
+pytestmark = pytest.mark.slow
+
 # Release "bad" chats badly; one in the file `hang` keeps its probe waiting.
 APP = """
 import os, time
 from pathlib import Path
 
 from fastapi import FastAPI, HTTPException
-
-pytestmark = pytest.mark.slow
 
 app = FastAPI()
 RELEASE = os.environ["RELEASE"]
