@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from loading import load
 from playbooks import REPOSITORY, Playbook, run_playbook
-from plugins import load
 
 check_variables = load("action/check_variables")
 check_secrets = load("action/check_secrets")

@@ -12,8 +12,8 @@ import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.parsing.vault import EncryptedString, VaultLib, VaultSecret, VaultSecretsContext
 from ansible.template import Templar, trust_as_template
+from loading import load
 from playbooks import REPOSITORY, Playbook
-from plugins import load
 
 check_secrets = load("action/check_secrets")
 release = load("modules/release")

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 import yaml
+from loading import load
 from playbooks import REPOSITORY, Playbook, run_playbook
-from plugins import load
 
 check_variables = load("action/check_variables")
 relations = load("module_utils/variable_relations")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from ansible.errors import AnsibleLookupError
-from plugins import load
+from loading import load
 
 lookup = load("lookup/content_id").LookupModule()
 cpu_groups = load("lookup/cpu_groups").cpu_groups

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from test_backend_sources import Host, checkout, host
+
+from tests.ansible.deploys.test_backend_sources import Host, checkout, host
 
 pytestmark = pytest.mark.slow
 

@@ -12,8 +12,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from loading import load
 from playbooks import REPOSITORY
-from plugins import load
 
 pick_python = load("modules/pick_python")
 inspect_host = load("modules/inspect_host")

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 from playbooks import REPOSITORY
-from test_backend_sources import Host, git
+
+from tests.ansible.deploys.test_backend_sources import Host, git
 
 pytestmark = pytest.mark.slow
 

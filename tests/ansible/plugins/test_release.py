@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from plugins import load
+from loading import load
 
 release = load("modules/release")
 

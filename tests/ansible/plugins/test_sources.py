@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import pytest
 from ansible.errors import AnsibleActionFail
-from plugins import load
+from loading import load
 
 inspect_checkout = load("modules/inspect_checkout")
 export_git = load("action/export_git")

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import yaml
 from ansible.errors import AnsibleActionFail
+from loading import load
 from playbooks import REPOSITORY
-from plugins import load
 
 inspect_checkout = load("modules/inspect_checkout")
 verify_files = load("modules/verify_files")

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from loading import load
 from playbooks import REPOSITORY, Playbook
-from plugins import load
-from test_bundle import CLOSED, Bundle
+
+from tests.ansible.deploys.test_bundle import CLOSED, Bundle
 
 read_lock = load("action/read_lock")
 LOCKS = REPOSITORY / "locks"

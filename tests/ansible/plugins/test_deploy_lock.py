@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from loading import load
 from playbooks import REPOSITORY, Playbook, run_playbook
-from plugins import load
 
 from python_checks.service import marks
 

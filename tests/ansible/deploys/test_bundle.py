@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 from ansible.errors import AnsibleActionFail
+from loading import load
 from playbooks import run_playbook
-from plugins import load
 
 verify_files = load("modules/verify_files")
 use_bundle = load("action/use_bundle")

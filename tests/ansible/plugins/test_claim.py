@@ -9,8 +9,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from loading import load
 from playbooks import run_playbook
-from plugins import load
 
 claim_directory = load("modules/claim_directory")
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="NOT TESTED: only root may give a file away")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from plugins import load
+from loading import load
 
 link_log = load("modules/link_log")
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="NOT TESTED: only root may give a file away")

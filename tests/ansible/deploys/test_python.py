@@ -12,8 +12,8 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from loading import load
 from playbooks import Playbook, programs
-from plugins import load
 
 inspect_host = load("modules/inspect_host")
 HERE = f"3.{sys.version_info.minor}"

@@ -7,8 +7,8 @@ import os
 import re
 from pathlib import Path
 
+from loading import load
 from playbooks import REPOSITORY, run_playbook
-from plugins import load
 
 plain = load("module_utils/plain_text").plain
 HOSTILE = "a\x1b]0;owned\x07b\x9b31mc\u202ed\re"

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_supervisor import HOSTILE, Supervised, until
 
 from python_checks.core.result import CheckError
 from python_checks.service import managers, supervisor
 from python_checks.service.registry import Row
+from tests.ansible.deploys.test_supervisor import HOSTILE, Supervised, until
 
 
 class Asked(Supervised):
