@@ -39,6 +39,7 @@ def run(name: str, environment: Mapping[str, str], expected: str = r"(?!)") -> N
             **environment,
             "ANSIBLE_NOCOLOR": "1",
             "CI": "1",
+            "COLUMNS": "200",  # names of tests are long
             "NO_COLOR": "1",
             "PYTHONUNBUFFERED": "1",
         },
