@@ -11,6 +11,7 @@ from python_checks.api.light import Light
 from python_checks.api.openai import PATH, begun, choice
 from python_checks.canary.liveness import Chat, Look
 from python_checks.core.result import CheckError, State
+from python_checks.core.say import say
 
 STEP = 30.0  # seconds for a request of one full step
 ORDINARY = (1000, 30000)  # ids of tokens that every vocabulary has
@@ -62,7 +63,7 @@ def converse(base: str, model: str, timeout: float) -> Chat:
             fault.reason,
             seconds,
         )
-    return Chat("answered", f"answered in {seconds:.2f} s", seconds)
+    return Chat("answered", say("answered in {seconds:.2f} s", seconds=seconds), seconds)
 
 
 def full_step(base: str, model: str, tokens: int) -> float:

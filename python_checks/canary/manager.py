@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 
 from python_checks.core import command
 from python_checks.core.result import CheckError, Fault, State, shorten
+from python_checks.core.say import say
 from python_checks.host import processes
 
 TIMEOUT = 10.0  # seconds for an answer
@@ -96,11 +97,17 @@ class Systemd:
         if self.restarter:
             said = _ask(self.restarter, f"{judged.pid} {judged.started}\n")
             if said != "restarted":
-                raise CheckError(Fault(shorten(said) or "its restarter says nothing", "see its journal"))
+                raise CheckError(
+                    Fault(shorten(said) or say("its restarter says nothing"), say("see its journal"))
+                )
             return
         output = _run(["systemctl", "--no-block", "--job-mode=fail", "try-restart", self.unit])
         if output.code:
-            raise CheckError(Fault(f"systemd refuses a restart: {shorten(output.text)}", "run it as root"))
+            raise CheckError(
+                Fault(
+                    say("systemd refuses a restart: {text}", text=shorten(output.text)), say("run it as root")
+                )
+            )
 
 
 @dataclass(frozen=True)
@@ -141,7 +148,7 @@ def _unit(state: str, words: str, pid: int, proven: bool) -> Unit:
         return Unit(state, words)
     facts = processes.stat(pid)
     if facts is None:
-        return Unit("restarting", f"{words}, but its process {pid} has ended")
+        return Unit("restarting", say("{words}, but its process {pid} has ended", words=words, pid=pid))
     age = time.clock_gettime(time.CLOCK_BOOTTIME) - facts.started / os.sysconf("SC_CLK_TCK")
     return Unit(state, words, pid, facts.started, age, proven)
 
@@ -168,10 +175,21 @@ def _ask(path: Path, words: str) -> str:
             with channel.makefile("rb") as answer:
                 return answer.readline(500).decode(errors="replace").strip()
     except OSError as error:
-        remedy = "sudo systemctl restart canary-restart.socket; without it: deploy"
-        raise CheckError(Fault(f"{path} gives no restart: {error}", remedy)) from error
+        remedy = say("sudo systemctl restart canary-restart.socket; without it: deploy")
+        raise CheckError(
+            Fault(say("{path} gives no restart: {error}", path=path, error=error), remedy)
+        ) from error
 
 
 def _puzzle(who: str, unit: str, said: str) -> Fault:
-    remedy = "is it deployed here, under this manager and name (--manager, --unit)?"
-    return Fault(f"{who} does not tell how {unit} is: {shorten(said) or 'no words'}", remedy, State.UNKNOWN)
+    remedy = say("is it deployed here, under this manager and name (--manager, --unit)?")
+    return Fault(
+        say(
+            "{who} does not tell how {unit} is: {said}",
+            who=who,
+            unit=unit,
+            said=shorten(said) or say("no words"),
+        ),
+        remedy,
+        State.UNKNOWN,
+    )

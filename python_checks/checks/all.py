@@ -6,6 +6,7 @@ from collections.abc import Callable
 from python_checks.checks import chat, completion, health, model_files, models, tool_call
 from python_checks.core import options as opt
 from python_checks.core.result import Result, State
+from python_checks.core.say import say
 from python_checks.report import verdict
 
 NEEDS: tuple[str, ...] = ("requests", "jsonschema")
@@ -48,12 +49,12 @@ def run(options: argparse.Namespace, timed: Timed) -> list[Result]:
     healthy = True
     for name, check, needs in plan(options):
         if needs and not healthy:
-            results.append(Result(name, State.UNKNOWN, "not run, health failed"))
+            results.append(Result(name, State.UNKNOWN, say("not run, health failed")))
             continue
         results.append(timed(name, check, options))
         if name == "health":
             healthy = results[-1].state is State.OK
     if not results:
-        words = "nothing to check: give --url with --model, --backend-url or --model-directory"
+        words = say("nothing to check: give --url with --model, --backend-url or --model-directory")
         results.append(Result("all", State.UNKNOWN, words))
     return results

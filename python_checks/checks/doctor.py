@@ -7,7 +7,8 @@ from python_checks.checks import all as all_checks
 from python_checks.checks import status
 from python_checks.core.finding import Finding
 from python_checks.core.result import SEVERITY, Line, Result, State, worst
-from python_checks.doctor import clock, diagnosis, firewall, language, look, places, stuck
+from python_checks.core.say import joined, msg, say
+from python_checks.doctor import clock, diagnosis, firewall, look, places, stuck
 from python_checks.doctor.signs import Signs
 from python_checks.service import engine_facts
 from python_checks.service.facts import Service
@@ -15,12 +16,17 @@ from python_checks.service.last_words import LastWords
 
 NEEDS: tuple[str, ...] = all_checks.NEEDS
 
+COUNTED = {
+    State.CRITICAL: msg("{number} critical"),
+    State.UNKNOWN: msg("{number} unknown"),
+    State.WARNING: msg("{number} warning"),
+}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of this check: those of `status` and of `all`, and the language."""
+    """Add the options of this check: those of `status` and of `all`."""
     status.add_arguments(parser)
     all_checks.add_arguments(parser)
-    language.add_language(parser)
 
 
 def run(options: argparse.Namespace) -> Result:
@@ -28,7 +34,9 @@ def run(options: argparse.Namespace) -> Result:
     seen = status.gather(options)
     known, vllm = seen.services, seen.services.get("vllm", Service("vllm"))
     held, over = stuck.all_of(known), seen.logs.get("vllm", LastWords())
-    hangs = {name: "it hangs" for name, found in held.items() if any(each.state != "D" for each in found)}
+    hangs = {
+        name: say("it hangs") for name, found in held.items() if any(each.state != "D" for each in found)
+    }
     signs = Signs(
         services=known,
         refused=seen.refused,
@@ -52,36 +60,38 @@ def run(options: argparse.Namespace) -> Result:
         traces=seen.traces,
         now=time.time(),
     )
-    return judge(signs, options.title, options.language)
+    return judge(signs, options.title)
 
 
-def judge(signs: Signs, title: str, spoken: str = language.ENGLISH) -> Result:
-    """Make one screen of the findings, worst first, then what is well; reason and remedy are English."""
+def judge(signs: Signs, title: str) -> Result:
+    """Make one screen of the findings, worst first, then what is well."""
     findings = sorted(diagnosis.findings(signs), key=lambda each: -SEVERITY.index(each.state))
     state = worst([finding.state for finding in findings]) if findings else State.OK
-    well = ", ".join(diagnosis.well(signs))
-    counts = [
-        (sum(each.state is kind for each in findings), kind.name.lower()) for kind in reversed(SEVERITY)
-    ]
-    words = ", ".join(f"{number} {kind}" for number, kind in counts if number) or "nothing is wrong"
+    well = joined(", ", diagnosis.well(signs))
+    counts = [(sum(each.state is kind for each in findings), words) for kind, words in COUNTED.items()]
+    words = joined(", ", (say(found, number=number) for number, found in counts if number)) or say(
+        "nothing is wrong"
+    )
     lines = [Line(title, words, state)]
     for finding in findings:
         lines += [Line("", ""), *screen(finding)]
-    lines += [Line("", ""), Line("well", well or "nothing")]
-    shown = {"screen": language.translate(lines, spoken)}
+    lines += [Line("", ""), Line(say("well"), well or say("nothing"))]
+    shown = {"screen": lines}
     if not findings:
         return Result("doctor", State.OK, words, evidence=shown)
     first = findings[0]
-    reason = f"{words}: {first.symptom}" + (f"; {first.cause}" if first.cause else "")
+    reason = say("{words}: {symptom}", words=words, symptom=first.symptom) + (
+        say("; {cause}", cause=first.cause) if first.cause else ""
+    )
     return Result("doctor", state, reason, first.remedy, evidence=shown)
 
 
 def screen(finding: Finding) -> list[Line]:
     """Return the lines of one finding; what is not known is left out."""
     parts = (
-        Line("symptom", finding.symptom, finding.state),
-        Line("evidence", finding.evidence),
-        Line("cause", finding.cause),
-        Line("remedy", finding.remedy),
+        Line(say("symptom"), finding.symptom, finding.state),
+        Line(say("evidence"), finding.evidence),
+        Line(say("cause"), finding.cause),
+        Line(say("remedy"), finding.remedy),
     )
     return [part for part in parts if part.words]

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from python_checks.core.result import CheckError, Fault, State
+from python_checks.core.say import say
 
 PAUSE = 0.1  # seconds between two looks
-REMEDY = "a slow disk or a busy host needs a longer vllm_config_seconds (--deadline)"
+REMEDY = say("a slow disk or a busy host needs a longer vllm_config_seconds (--deadline)")
 REPEAT = 5.0  # seconds after which an unchanged stage is printed again
 
 
@@ -44,7 +45,7 @@ class Run:
     ) -> None:
         """Start it."""
         self.start = self._moved = time.monotonic()
-        self.stage, self.end = "starting Python", None
+        self.stage, self.end = say("starting Python"), None
         self._said = ("", 0.0)
         self._rest = b""
         self._pipe, there = os.pipe()
@@ -79,7 +80,11 @@ class Run:
                         selector.unregister(self._pipe)
                     self._say()
                     if time.monotonic() - self._moved > limit:
-                        words = f"no verdict: {self.stage} has lasted longer than {limit:g} s"
+                        words = say(
+                            "no verdict: {stage} has lasted longer than {limit:g} s",
+                            stage=self.stage,
+                            limit=limit,
+                        )
                         raise CheckError(Fault(words, REMEDY, State.UNKNOWN))
             while self._read():  # what it wrote last
                 pass

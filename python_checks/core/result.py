@@ -4,9 +4,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import partial
 from typing import Any, NamedTuple
 
 from python_checks.core.hidden import without
+from python_checks.core.say import Said, joined, say
 
 
 class State(IntEnum):
@@ -16,6 +18,11 @@ class State(IntEnum):
     WARNING = 1
     CRITICAL = 2
     UNKNOWN = 3
+
+    @property
+    def word(self) -> Said:
+        """Return its name for a person."""
+        return (say("ok"), say("warning"), say("critical"), say("unknown"))[self]
 
 
 # Worst last: a proven fault outranks a check that could not be made, and that outranks a warning.
@@ -127,6 +134,8 @@ def one_line(text: str) -> str:
 
 def shorten(text: str, length: int = 120) -> str:
     """Return `text` on one line, cut to `length` characters with an ellipsis; no part of an API key is left of it."""
+    if isinstance(text, Said):
+        return text.through(partial(shorten, length=length))
     # Of megabytes only the beginning is shown, so only that is read.
     start = without(text).strip()[: 50 * length]
     line = one_line(start)
@@ -154,7 +163,7 @@ def conclude(
     return Result(
         check,
         worst([fault.state for fault in faults]),
-        "; ".join(fault.reason for fault in faults),
-        "; ".join(dict.fromkeys(fault.remedy for fault in faults if fault.remedy)),
+        joined("; ", (fault.reason for fault in faults)),
+        joined("; ", dict.fromkeys(fault.remedy for fault in faults if fault.remedy)),
         evidence=evidence or {},
     )

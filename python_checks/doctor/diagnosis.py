@@ -4,17 +4,21 @@ from collections.abc import Iterator
 
 from python_checks.core.finding import Finding
 from python_checks.core.result import Result, State, shorten
+from python_checks.core.say import joined, say
 from python_checks.doctor import clock, firewall, of_service, places, tool_flags
 from python_checks.doctor.signs import Signs
 
 WATCHERS = {  # by the label of their line
-    "canary": ("the canary", "see what it said before: journalctl -u canary, or logs/canary.log"),
-    "nightly": ("the deep probe", "run it by hand: bin/checks conformance @checks/vllm.args --format table"),
+    "canary": (say("the canary"), say("see what it said before: journalctl -u canary, or logs/canary.log")),
+    "nightly": (
+        say("the deep probe"),
+        say("run it by hand: bin/checks conformance @checks/vllm.args --format table"),
+    ),
 }
-CUT_OFF = (
+CUT_OFF = say(
     "a deploy was cut off before its probes: it was killed, its controller went off, or this host was booted"
 )
-OTHER_NAME = "who asks vLLM for a name that it does not serve gets 404"
+OTHER_NAME = say("who asks vLLM for a name that it does not serve gets 404")
 
 
 def findings(signs: Signs) -> list[Finding]:
@@ -36,7 +40,7 @@ def findings(signs: Signs) -> list[Finding]:
 def of_tools(signs: Signs) -> Iterator[Finding]:
     """Judge why tool calls do not work; what the check of them saw is the symptom."""
     seen = [result.reason for result in _bad(signs) if result.check == "tool-call"]
-    symptom = f"tool-call: {seen[0]}" if seen else tool_flags.SYMPTOM
+    symptom = say("tool-call: {seen}", seen=seen[0]) if seen else tool_flags.SYMPTOM
     if signs.command:
         yield from tool_flags.of_command(signs.command, signs.model_type, symptom)
     yield from tool_flags.of_version(signs.version, signs.model_type, signs.environment)
@@ -47,9 +51,15 @@ def of_name(signs: Signs) -> Iterator[Finding]:
     for result in _bad(signs):
         if result.check == "models" and result.evidence.get("models"):
             served = ", ".join(result.evidence["models"])
-            evidence = f"/v1/models names {served}; vLLM's command: --served-model-name"
+            evidence = say("/v1/models names {served}; vLLM's command: --served-model-name", served=served)
             evidence += f" {signs.services['vllm'].served_name}" if "vllm" in signs.services else " unknown"
-            yield Finding(result.state, f"models: {result.reason}", evidence, OTHER_NAME, result.remedy)
+            yield Finding(
+                result.state,
+                say("models: {reason}", reason=result.reason),
+                evidence,
+                OTHER_NAME,
+                result.remedy,
+            )
 
 
 def of_deploys(signs: Signs) -> Iterator[Finding]:
@@ -65,25 +75,30 @@ def of_watch(signs: Signs) -> Iterator[Finding]:
         nothing_more = line.words.startswith("alive") and any(symptom in line.words for symptom in told)
         if line.state is not State.OK and not nothing_more:
             who, remedy = WATCHERS[line.label]
-            yield Finding(line.state, f"{who} says '{line.words}'", remedy=remedy)
+            yield Finding(line.state, say("{who} says '{words}'", who=who, words=line.words), remedy=remedy)
 
 
 def of_host(signs: Signs) -> Iterator[Finding]:
     """Judge the host: disks, directories, compiler, engines of others, clock."""
     for disk in signs.disks:
         if disk.state is not State.OK:
-            cause = "logs, caches, environments and models of vllm-deploy, or files of others"
-            remedy = f"see what is large: du -xh --max-depth=2 {' '.join(disk.paths)} | sort -h | tail; remove what is old"
-            yield Finding(disk.state, f"disk nearly full: {disk}", "", cause, remedy)
+            cause = say("logs, caches, environments and models of vllm-deploy, or files of others")
+            remedy = say(
+                "see what is large: du -xh --max-depth=2 {paths} | sort -h | tail; remove what is old",
+                paths=" ".join(disk.paths),
+            )
+            yield Finding(disk.state, say("disk nearly full: {disk}", disk=disk), "", cause, remedy)
     yield from places.judge(signs.places)
     if signs.lacks:
-        cause = "vLLM compiles at its first request: it turns healthy, and that request ends it"
-        install = "sudo apt-get install -y g++ python3-dev, then restart vLLM"
-        yield Finding(State.CRITICAL, f"missing: {', '.join(signs.lacks)}", "", cause, install)
+        cause = say("vLLM compiles at its first request: it turns healthy, and that request ends it")
+        install = say("sudo apt-get install -y g++ python3-dev, then restart vLLM")
+        yield Finding(
+            State.CRITICAL, say("missing: {lacks}", lacks=joined(", ", signs.lacks)), "", cause, install
+        )
     serves = any(service.pid for service in signs.services.values() if service.name == "vllm")
     for fault in signs.strangers:  # beside a server they only take memory; a start they may keep away
         state = State.WARNING if serves else State.CRITICAL
-        cause = "left by a vLLM that was killed, or another server"
+        cause = say("left by a vLLM that was killed, or another server")
         yield Finding(state, shorten(fault.reason, 300), "", cause, shorten(fault.remedy, 300))
     yield from clock.judge(signs.clock)
 
@@ -96,7 +111,7 @@ def of_checks(signs: Signs, explained: set[str], other_name: bool) -> Iterator[F
         if result.check not in explained and not follows:
             alike.setdefault((result.state, result.reason, result.remedy), []).append(result.check)
     for (state, reason, remedy), names in alike.items():
-        yield Finding(state, f"{', '.join(names)}: {reason}", remedy=remedy)
+        yield Finding(state, say("{names}: {reason}", names=", ".join(names), reason=reason), remedy=remedy)
 
 
 def well(signs: Signs) -> list[str]:
@@ -125,5 +140,5 @@ def _bad(signs: Signs) -> list[Result]:
 
 def _address(name: str, signs: Signs) -> str:
     service = signs.services[name]
-    only = " for this host only" if firewall.is_local(service) else ""
-    return f"{name} ({service.host}:{service.port}{only})"
+    only = say(" for this host only") if firewall.is_local(service) else ""
+    return say("{name} ({host}:{port}{only})", name=name, host=service.host, port=service.port, only=only)

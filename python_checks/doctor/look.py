@@ -14,6 +14,7 @@ from python_checks.checks import gpu, port
 from python_checks.core import command
 from python_checks.core.options import Parser
 from python_checks.core.result import CheckError, Fault, Result
+from python_checks.core.say import say
 from python_checks.core.timed import timed
 from python_checks.host import processes, sockets
 from python_checks.service import engines
@@ -36,7 +37,7 @@ class Options(Parser):
 
     def error(self, message: str) -> NoReturn:
         """Report it as a fault."""
-        raise CheckError(Fault(message, "correct this option of the service, and deploy again"))
+        raise CheckError(Fault(message, say("correct this option of the service, and deploy again")))
 
 
 def ask(name: str, module: ModuleType, *arguments: str) -> Result:
@@ -101,7 +102,7 @@ def missing_compiler(vllm: Service) -> list[str]:
             found = command.run((str(interpreter), "-I", "-c", HEADERS), 20).text.strip()
         except (OSError, TimeoutError):
             found = ""
-        lacks += ["the headers of its Python (python3-dev)"] if found == "False" else []
+        lacks += [say("the headers of its Python (python3-dev)")] if found == "False" else []
     return lacks
 
 
@@ -112,8 +113,16 @@ def program(service: Service) -> str:
         if not path.is_absolute() or (path.is_file() and os.access(path, os.X_OK)):
             return ""
         if path.is_symlink() and not path.exists():
-            return f"its program {path} leads to {path.readlink()}, which is not there"
-        return f"its program {path} cannot be run" if path.exists() else f"its program {path} is not there"
+            return say(
+                "its program {path} leads to {readlink}, which is not there",
+                path=path,
+                readlink=path.readlink(),
+            )
+        return (
+            say("its program {path} cannot be run", path=path)
+            if path.exists()
+            else say("its program {path} is not there", path=path)
+        )
     except OSError:  # a directory that is closed to us says nothing
         return ""
 

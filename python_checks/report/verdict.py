@@ -11,6 +11,7 @@ from typing import Any
 
 from python_checks.core import regular_file, whole_file
 from python_checks.core.result import SEVERITY, Result, State, worst
+from python_checks.core.say import say
 
 LARGEST = 4 * 2**20  # bytes of a verdict
 
@@ -60,8 +61,13 @@ def keep(options: Namespace, results: list[Result]) -> list[Result]:
         if options.remember:
             remember(options.remember, results, releases)
     except (OSError, sqlite3.Error) as error:
-        remedy = "make room on its disk; a history that is no SQLite file is begun anew once it is removed"
-        return [*results, Result("keep", State.UNKNOWN, f"the verdict is not kept: {error}", remedy)]
+        remedy = say(
+            "make room on its disk; a history that is no SQLite file is begun anew once it is removed"
+        )
+        return [
+            *results,
+            Result("keep", State.UNKNOWN, say("the verdict is not kept: {error}", error=error), remedy),
+        ]
     return results
 
 

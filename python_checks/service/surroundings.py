@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from python_checks.core.result import CheckError, Line, State, one_line
+from python_checks.core.say import say
 from python_checks.gpu import nvidia_smi
 from python_checks.gpu.memory import GIB
 
@@ -31,7 +32,12 @@ class Disk:
 
     def __str__(self) -> str:
         """Return it in words."""
-        return f"{self.free / GIB:.1f} of {self.total / GIB:.1f} GiB free ({', '.join(self.paths)})"
+        return say(
+            "{free:.1f} of {total:.1f} GiB free ({paths})",
+            free=self.free / GIB,
+            total=self.total / GIB,
+            paths=", ".join(self.paths),
+        )
 
 
 def disks(paths: list[Path]) -> list[Disk]:
@@ -51,11 +57,11 @@ def disks(paths: list[Path]) -> list[Disk]:
 def gpus() -> list[Line]:
     """Return a line a GPU; what nvidia-smi does not say is left out."""
     if not shutil.which("nvidia-smi"):
-        return [Line("GPUs", "no GPU (nvidia-smi is not installed)")]
+        return [Line(say("GPUs"), say("no GPU (nvidia-smi is not installed)"))]
     try:
         return gpu_lines(nvidia_smi.ask(SMI, QUERY, "--format=csv,noheader,nounits"))
     except CheckError as error:
-        return [Line("GPUs", error.fault.reason, State.CRITICAL)]
+        return [Line(say("GPUs"), error.fault.reason, State.CRITICAL)]
 
 
 def gpu_lines(text: str) -> list[Line]:
@@ -68,8 +74,8 @@ def gpu_lines(text: str) -> list[Line]:
         )
         words = name
         if used is not None and total is not None:
-            words += f", {used / 1024:.1f} of {total / 1024:.1f} GiB used"
+            words += say(", {used:.1f} of {total:.1f} GiB used", used=used / 1024, total=total / 1024)
         if busy is not None:
-            words += f", {busy} % busy"
-        lines.append(Line(f"GPU {index}", words))
-    return lines or [Line("GPUs", "no GPU", State.WARNING)]
+            words += say(", {busy} % busy", busy=busy)
+        lines.append(Line(say("GPU {index}", index=index), words))
+    return lines or [Line(say("GPUs"), say("no GPU"), State.WARNING)]

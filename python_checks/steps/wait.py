@@ -11,6 +11,7 @@ from python_checks.checks import port
 from python_checks.core import notify
 from python_checks.core import options as opt
 from python_checks.core.result import CheckError, Fault, Result, conclude, shorten
+from python_checks.core.say import joined, say
 from python_checks.host import processes
 from python_checks.log import phases
 from python_checks.service.start import PAUSE, Watch
@@ -35,15 +36,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Result:
     """Wait, with the phase, and in the end the reason of a failure, on standard error and in systemd's status."""
-    phase = phases.FIRST if options.log and options.model else f"waiting for {options.path}"
+    phase = phases.FIRST if options.log and options.model else say("waiting for {path}", path=options.path)
     watch = Watch(options.pid, options.log, options.deadline, phase)
     try:
         words = until_ready(watch, options)
     except CheckError as error:
-        notify.status(f"start failed: {error.fault.reason}")
+        notify.status(say("start failed: {reason}", reason=error.fault.reason))
         raise
     notify.status("ready")
-    return conclude("wait", [], f"{words} after {watch.elapsed:.0f} s", {"elapsed": round(watch.elapsed, 1)})
+    return conclude(
+        "wait",
+        [],
+        say("{words} after {elapsed:.0f} s", words=words, elapsed=watch.elapsed),
+        {"elapsed": round(watch.elapsed, 1)},
+    )
 
 
 def until_ready(watch: Watch, options: argparse.Namespace) -> str:
@@ -55,9 +61,9 @@ def until_ready(watch: Watch, options: argparse.Namespace) -> str:
     until_healthy(watch, options.url, options.path)
     refuse_stranger(options.url, options.pid)
     if not options.model:
-        return f"{options.path} says 200"
+        return say("{path} says 200", path=options.path)
     warm_up(watch, options.url, options.model)
-    return f"{options.path} says 200, {options.model} answered a chat"
+    return say("{path} says 200, {model} answered a chat", path=options.path, model=options.model)
 
 
 def until_healthy(watch: Watch, url: str, path: str) -> None:
@@ -76,7 +82,9 @@ def until_healthy(watch: Watch, url: str, path: str) -> None:
         else:
             if reply.status == 200:
                 return
-            watch.answer = f"{path} says {reply.status}: {refusal(reply)}"
+            watch.answer = say(
+                "{path} says {status}: {refusal}", path=path, status=reply.status, refusal=refusal(reply)
+            )
         watch.look()
         time.sleep(min(PAUSE, watch.left))
 
@@ -98,11 +106,11 @@ def warm_up(watch: Watch, url: str, model: str) -> None:
         time.sleep(PAUSE)  # the server writes its log after its reply
         watch.look()
         why = watch.cause()
-        words = f"healthy, but the first chat failed: {error.fault.reason}" + (
-            f"; log: {why.words}" if why.words else ""
+        words = say("healthy, but the first chat failed: {reason}", reason=error.fault.reason) + (
+            say("; log: {words}", words=why.words) if why.words else ""
         )
         raise CheckError(Fault(words, watch.remedy(why) if why.words else error.fault.remedy)) from error
-    if fault := begun(first, "healthy, but the first chat failed"):
+    if fault := begun(first, say("healthy, but the first chat failed")):
         raise CheckError(fault)
 
 
@@ -118,5 +126,10 @@ def refuse_stranger(url: str, pid: int | None) -> None:
     number = place.port or (443 if place.scheme == "https" else 80)
     held = port.holders("127.0.0.1" if place.hostname == "localhost" else place.hostname, number)
     if held.listens and held.pids and not any(processes.belongs(holder, pid) for holder in held.pids):
-        who = shorten(", ".join(map(processes.describe, held.pids)), 200)
-        raise CheckError(Fault(f"another server answers at {url}: {who}", "stop it, or change the port"))
+        who = shorten(joined(", ", map(processes.describe, held.pids)), 200)
+        raise CheckError(
+            Fault(
+                say("another server answers at {url}: {who}", url=url, who=who),
+                say("stop it, or change the port"),
+            )
+        )
