@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from python_checks.core.result import State
-from python_checks.core.say import Said, say
+from python_checks.core.say import Said, joined, say
 from python_checks.core.words import ago, count, span, stamp
 from python_checks.log.phases import FIRST
 from python_checks.service.facts import Service
@@ -24,7 +24,7 @@ class Condition:
 def condition(service: Service, refused: str, log: LastWords, now: float) -> Condition:
     """Judge a service; `refused` says why it did not answer, empty when it did."""
     age = now - service.since if service.since else 0.0
-    when = f" {ago(service.since, now)}" if service.since else ""
+    when = joined("", (" ", ago(service.since, now))) if service.since else ""
     ended = say(" ({ended})", ended=service.ended) if service.ended else ""
     restarts = _restarts(service)
     match service.state:

@@ -37,7 +37,7 @@ class Watch:
         self.service = Service("vllm", command=processes.command(pid) if pid else ())
         self.log = LogTail(path, pid, processes.started_at(pid) if pid else None) if path else None
         self.phase, self.warming = phase, False
-        self.answer = say("no answer yet")
+        self.answer: str = say("no answer yet")
         self._said, self._said_at = "", 0.0
         if self.log and self.log.found:
             self._read(list(self.log.lines))

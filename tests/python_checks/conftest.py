@@ -13,11 +13,6 @@ import pytest
 
 from tests.python_checks.canary_support import Canary
 from tests.python_checks.island import Island
-from tests.python_checks.korean_recorder import (
-    pytest_configure,
-    pytest_runtest_logstart,
-    pytest_sessionfinish,
-)
 from tests.python_checks.support import (
     DEADLINE,
     RECORDED,
@@ -29,8 +24,6 @@ from tests.python_checks.support import (
     Server,
     shard,
 )
-
-__all__ = ["pytest_configure", "pytest_runtest_logstart", "pytest_sessionfinish"]
 
 
 @pytest.fixture
