@@ -1,6 +1,6 @@
 """Bring the catalogues python_checks/locale/*.po up to date with the messages of the source and of its tables.
 
-``python docs/words.py`` writes, ``python docs/words.py --check`` only tells what is missing, dead or has other holes (exit code 1 if anything).
+``python docs/words.py`` writes, ``python docs/words.py --check`` only tells what is wrong with them (exit code 1 if anything).
 """
 
 from __future__ import annotations

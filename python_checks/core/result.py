@@ -129,7 +129,7 @@ def plain(text: str) -> str:
 
 def one_line(text: str) -> str:
     """Return `text` with every run of white space and control characters as one blank."""
-    return " ".join(plain(text).split())
+    return text.through(one_line) if isinstance(text, Said) else " ".join(plain(text).split())
 
 
 def shorten(text: str, length: int = 120) -> str:

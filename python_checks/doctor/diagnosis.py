@@ -123,10 +123,10 @@ def well(signs: Signs) -> list[str]:
     ]
     names = [_address(name, signs) for name in names]
     names += [result.check for result in signs.results if result.state is State.OK]
-    names += ["disk"] if all(disk.state is State.OK for disk in signs.disks) else []
+    names += [say("disk")] if all(disk.state is State.OK for disk in signs.disks) else []
     vllm = signs.services.get("vllm")
-    names += ["compiler"] if vllm and vllm.command and not signs.lacks else []
-    return names + (["clock"] if signs.clock.synchronised else [])
+    names += [say("compiler")] if vllm and vllm.command and not signs.lacks else []
+    return names + ([say("clock")] if signs.clock.synchronised else [])
 
 
 def _bad(signs: Signs) -> list[Result]:

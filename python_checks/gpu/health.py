@@ -74,13 +74,10 @@ def _runs(found: Inventory, wanted: tuple[int, int]) -> list[Fault]:
     install = (
         say("install driver R{branch} or newer", branch=branch) if branch else say("install a newer driver")
     )
+    newer = f"R{branch}" if branch else say("a newer one")
     return [
         Fault(
-            say(
-                "{words} and needs {driver}",
-                words=words,
-                driver=f"R{branch}" if branch else say("a newer one"),
-            ),
+            say("{words} and needs {driver}", words=words, driver=newer),
             say("{install}, or {own_lock}", install=install, own_lock=OWN_LOCK),
         )
     ]

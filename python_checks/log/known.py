@@ -102,7 +102,8 @@ def library(line: str) -> str:
         return ""
     name = found[1] or found[2] or f"lib{found[3]}.so"
     if python := _PYTHON.match(name):
-        return say(PACKAGE, library=name, package=f"libpython{python[1]}")
+        package = f"libpython{python[1]}"
+        return say(PACKAGE, library=name, package=package)
     known = tables()
     if brought := next(
         (row.remedy for row in known.libraries if any(each.match(name) for each in row.seen)), ""

@@ -16,12 +16,12 @@ MORE = say("more GPUs (--tensor-parallel-size) or a smaller model")
 SMALL = 0.5  # a smaller share of a GPU is no way out for a model that was given most of it
 OTHERS = 1.0  # GiB; a display takes less
 HELD = msg(
-    "another process holds {size} GiB of the GPU ({pids}): no flag helps, have it ended: {command}; see nvidia-smi"
+    "another process holds {size:.2f} GiB of the GPU ({pids}): no flag helps, have it ended: {command}; see nvidia-smi"
 )
 FREED = say("another process freed GPU memory while vLLM measured it: start again; who it was: nvidia-smi")
 HOST = msg(
     "the host's memory is too small for that share: free some (ps aux --sort=-rss | head), or lower "
-    "--gpu-memory-utilization ({most} at most), which is the share of the host's memory here"
+    "--gpu-memory-utilization ({most:.2f} at most), which is the share of the host's memory here"
 )
 HOST_CACHE = say(
     "the host's memory does not hold the KV cache: lower VLLM_CPU_KVCACHE_SPACE (vllm_environment) "
@@ -80,7 +80,7 @@ def remedy(cause: str, service: Service, budget: Budget | None) -> str:
     if "Error in memory profiling" in cause:
         return FREED
     if host := _HOST.search(cause):
-        return say(HOST, most=f"{_down(float(host[1]) / float(host[2])):.2f}")
+        return say(HOST, most=_down(float(host[1]) / float(host[2])))
     if "on kv cache allocation is less than" in cause:
         return HOST_CACHE
     if free := _FREE.search(cause):
@@ -119,7 +119,8 @@ def _others(cause: str) -> str:
     if sum(held.values()) < max(OTHERS, lacks):
         return ""
     names = ", ".join(f"pid {pid}" for pid in held)
-    return say(HELD, size=f"{sum(held.values()):.2f}", pids=names, command=f"kill {' '.join(held)}")
+    command = f"kill {' '.join(held)}"
+    return say(HELD, size=sum(held.values()), pids=names, command=command)
 
 
 def _gib(size: str, unit: str) -> float:

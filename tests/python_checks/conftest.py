@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.python_checks import pseudo
 from tests.python_checks.canary_support import Canary
 from tests.python_checks.island import Island
 from tests.python_checks.support import (
@@ -24,6 +25,16 @@ from tests.python_checks.support import (
     Server,
     shard,
 )
+
+
+@pytest.fixture(autouse=True)
+def every_message_is_translated() -> Iterator[None]:
+    """Fail a test in which a message was made with English that no catalogue gets."""
+    heard: list[str] = []
+    stop = pseudo.listen(heard)
+    yield
+    stop()
+    assert {text: words for text in heard if (words := pseudo.left(text))} == {}
 
 
 @pytest.fixture
