@@ -111,7 +111,9 @@ def of_checks(signs: Signs, explained: set[str], other_name: bool) -> Iterator[F
         if result.check not in explained and not follows:
             alike.setdefault((result.state, result.reason, result.remedy), []).append(result.check)
     for (state, reason, remedy), names in alike.items():
-        yield Finding(state, say("{names}: {reason}", names=", ".join(names), reason=reason), remedy=remedy)
+        yield Finding(
+            state, say("{names}: {reason}", names=joined(", ", names), reason=reason), remedy=remedy
+        )
 
 
 def well(signs: Signs) -> list[str]:

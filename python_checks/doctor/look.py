@@ -68,7 +68,7 @@ def checks(
         if service.command:
             pid = ("--pid", str(service.pid)) if service.pid else ()
             place = ("--host", service.host, "--port", str(service.port), *pid)
-            results.append(ask(f"port of {name}", port, *place))
+            results.append(ask(say("port of {name}", name=name), port, *place))
     if vllm and wants_gpu(vllm) and "gpu" not in [result.check for result in results]:
         results.append(ask("gpu", gpu, *gpu_arguments(vllm)))
     return results

@@ -37,7 +37,7 @@ def words() -> ModuleType:
 def host() -> Result:
     """Return what the doctor says of a host on which a start failed; a line of its log looks like a message."""
     log = LastWords(
-        cause="OSError: No space left on device", remedy=say("read the log"), last="disk: read the log"
+        cause="OSError: No space left on device", remedy=say("read the log"), last="vllm stopped: disk, clock"
     )
     return doctor.judge(signs("systemd_failed", logs={"vllm": log, "backend": LastWords()}), "ml35")
 
@@ -107,7 +107,7 @@ def test_the_screen_in_korean() -> None:
     [result] = language.shown([host()], "screen", "ko")
     shown = {line.label: line.words for line in result.evidence["screen"]}
     assert shown["ml35"] == "심각 1건" and "재시작 포기(지난 24시간 동안 자동 재시작 14회)" in shown["증상"]
-    assert shown["근거"] == "/opt/vllm/logs/vllm.log 끝부분: disk: read the log"
+    assert shown["근거"] == "/opt/vllm/logs/vllm.log 끝부분: vllm stopped: disk, clock"
     assert shown["해결"] == "로그를 확인하세요; 그다음: systemctl reset-failed vllm; systemctl start vllm"
     assert shown["정상"] == "backend (0.0.0.0:8080), health, 디스크, 컴파일러"
 
