@@ -16,7 +16,7 @@ from python_checks.core.hidden import without
 from python_checks.core.options import Parser
 from python_checks.core.result import CheckError, Result, State, conclude, of, one_line, worst
 from python_checks.core.timed import timed
-from python_checks.report import formats, textfile, verdict
+from python_checks.report import formats, language, textfile, verdict
 from python_checks.service import targets
 
 # Name -> module, of which only the chosen one is loaded: a probe may run every minute.
@@ -76,6 +76,7 @@ def parser(names: Iterable[str] = CHECKS) -> argparse.ArgumentParser:
             default=vars(module).get("FORMAT", "text"),
             help="one line, a table, a screen, JSON, or JUnit's XML (%(default)s)",
         )
+        language.add_language(command)
         command.add_argument(
             "--textfile",
             type=textfile.path,
@@ -154,7 +155,8 @@ def _run(arguments: Sequence[str] | None) -> list[Result]:
     if vars(options).get("remember") or vars(options).get("history"):  # options of some
         results = verdict.keep(options, results)
     with contextlib.suppress(BrokenPipeError, SystemExit):  # the latter is what rich makes of the former
-        formats.FORMATS[options.format](results, sys.stdout)
+        shown = language.shown(results, options.format, options.language)
+        formats.FORMATS[options.format](shown, sys.stdout)
     _flush()
     if options.textfile:
         directory = vars(options).get("releases")  # an option of `all`

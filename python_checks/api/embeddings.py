@@ -7,10 +7,11 @@ from typing import Any
 from python_checks.api.http import Reply
 from python_checks.api.openai import CHANGED, not_it, refuse
 from python_checks.core.result import Fault
+from python_checks.core.say import say
 
 PATH = "/v1/embeddings"
 TEXTS = ("The sun rises in the east.", "Bananas are sold by weight at the market.")
-WEIGHTS = "the weights or the GPUs compute nonsense: run the model-files and gpu checks, and see the log"
+WEIGHTS = say("the weights or the GPUs compute nonsense: run the model-files and gpu checks, and see the log")
 
 Vector = list[Any]
 
@@ -32,25 +33,35 @@ def vectors(reply: Reply) -> list[Vector]:
         [each.get("embedding") for each in data if isinstance(each, dict)] if isinstance(data, list) else []
     )
     if not found or not all(isinstance(each, list) for each in found):
-        raise not_it(reply, "embeddings")
+        raise not_it(reply, say("embeddings"))
     return [each for each in found if isinstance(each, list)]
 
 
 def faults(found: Sequence[Vector], wanted: int) -> list[Fault]:
     """Judge vectors: as many as texts, of one length, finite numbers that are not all zero, and no two alike."""
     if len(found) != wanted:
-        return [Fault(f"{len(found)} embeddings came for {wanted} texts", CHANGED)]
+        return [
+            Fault(
+                say("{number} embeddings came for {wanted} texts", number=len(found), wanted=wanted), CHANGED
+            )
+        ]
     lengths = sorted({len(each) for each in found})
     if len(lengths) > 1 or not lengths[0]:
         return [
-            Fault(f"the embeddings have {', '.join(map(str, lengths))} numbers, wanted one length", WEIGHTS)
+            Fault(
+                say(
+                    "the embeddings have {lengths} numbers, wanted one length",
+                    lengths=", ".join(map(str, lengths)),
+                ),
+                WEIGHTS,
+            )
         ]
     if not all(_number(value) for each in found for value in each):
-        return [Fault("an embedding holds what is no finite number", WEIGHTS)]
+        return [Fault(say("an embedding holds what is no finite number"), WEIGHTS)]
     if not all(any(each) for each in found):
-        return [Fault("an embedding holds nothing but zeros", WEIGHTS)]
+        return [Fault(say("an embedding holds nothing but zeros"), WEIGHTS)]
     if len({tuple(each) for each in found}) < len(found):
-        return [Fault("two different texts have the same embedding", WEIGHTS)]
+        return [Fault(say("two different texts have the same embedding"), WEIGHTS)]
     return []
 
 

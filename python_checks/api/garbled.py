@@ -4,11 +4,13 @@ import unicodedata
 from typing import Any
 
 from python_checks.core.result import Fault, shorten
+from python_checks.core.say import say
 
-REMEDY = (
-    "the engine computes wrongly: with several GPUs these most often cannot reach each other's memory: run the gpu check, "
-    "then start vLLM with --disable-custom-all-reduce (vllm_disable_custom_all_reduce: true), or with NCCL_P2P_DISABLE=1 in "
-    "vllm_environment; with one GPU compare the checksums of the weights"
+REMEDY = say(
+    "the engine computes wrongly: with several GPUs these most often cannot reach each other's "
+    "memory: run the gpu check, then start vLLM with --disable-custom-all-reduce "
+    "(vllm_disable_custom_all_reduce: true), or with NCCL_P2P_DISABLE=1 in vllm_environment; with "
+    "one GPU compare the checksums of the weights"
 )
 BLANK = frozenset(
     "\u034f\u115f\u1160\u2800\u3164\uffa0"
@@ -35,22 +37,22 @@ def nonsense(text: str) -> str:
     broken = sum(char == REPLACEMENT or unicodedata.category(char) in ("Cc", "Co", "Cs") for char in shown)
     seen = "".join(char for char in shown if _shows(char)).casefold()
     if not shown:
-        return "blanks and nothing else" if text else ""
+        return say("blanks and nothing else") if text else ""
     if not seen:
-        return "characters that show nothing"
+        return say("characters that show nothing")
     if broken >= BROKEN and broken >= BROKEN_SHARE * len(shown):
-        return "broken characters"
+        return say("broken characters")
     if not any(map(_tells, seen)):
         return (
-            "one character over and over"
+            say("one character over and over")
             if len(set(seen)) == 1 < len(seen)
-            else "punctuation and nothing else"
+            else say("punctuation and nothing else")
         )
     if len(set(seen)) == 1 and len(seen) >= TIMES:
-        return "one character over and over"
+        return say("one character over and over")
     words = text.casefold().split()
     if (len(words) >= TIMES and len(set(words)) == 1) or _repeats(seen):
-        return "the same again and again"
+        return say("the same again and again")
     return ""
 
 
@@ -60,7 +62,12 @@ def fault(message: dict[str, Any], where: str) -> Fault | None:
     for text in (message.get("content"), reasoning):
         # Behind a reasoning that is sound, an answer of blanks was only not begun.
         if isinstance(text, str) and not (reasoning and says_nothing(text)) and (why := nonsense(text)):
-            words = f"{where}: the engine answers nonsense: {why}: {shorten(repr(text[:200]), 60)}"
+            words = say(
+                "{where}: the engine answers nonsense: {why}: {text}",
+                where=where,
+                why=why,
+                text=shorten(repr(text[:200]), 60),
+            )
             return Fault(words, REMEDY)
     return None
 

@@ -6,6 +6,8 @@ says nothing.
 
 import re
 
+from python_checks.core.say import say
+
 CHANNELS = "analysis|commentary|final"
 # A message is <|start|>ROLE to=WHOM<|channel|>CHANNEL <|constrain|>TYPE<|message|>TEXT<|end|>. What is left of one shows by its
 # special tokens (cut ones and those of other vocabularies too), by whom it is for, or by words that run together without them.
@@ -21,12 +23,15 @@ _LEAKS = (
 )
 WORDS = frozenset((*CHANNELS.split("|"), "assistant", "json", "code", "constrain", "functions"))
 PREFIX = "functions."
-REMEDY = (
+REMEDY = say(
     "the reply was not parsed: serve with --tool-call-parser openai and vLLM >= 0.31; "
     "generation_config.json needs eos ids 200002, 199999 and 200012"
 )
 # Where a call came the parser is set, and left something.
-LEFT = "vLLM's parser left it in: update vLLM (>= 0.31); generation_config.json needs eos ids 200002, 199999 and 200012"
+LEFT = say(
+    "vLLM's parser left it in: update vLLM (>= 0.31); generation_config.json needs eos ids 200002, "
+    "199999 and 200012"
+)
 
 
 def leak(text: object) -> str:

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from python_checks.api import json_text, keys
 from python_checks.api.http_errors import failure, odd
 from python_checks.core.result import shorten
+from python_checks.core.say import say
 
 if TYPE_CHECKING:
     import requests
@@ -54,7 +55,7 @@ def reply(status: int, body: bytes) -> Reply:
         text = body.decode()
         return Reply(status, json_text.loads(text), text)
     except UnicodeDecodeError as error:
-        why = f"its byte {error.start} is no UTF-8"
+        why = say("its byte {start} is no UTF-8", start=error.start)
         return Reply(status, None, body.decode("utf-8", "replace"), refused=why)
     except json_text.RefusedJsonError as error:
         return Reply(status, None, text, refused=str(error))
@@ -72,15 +73,17 @@ def pieces(read: Callable[[int], bytes], headers: Head, deadline: float) -> Iter
     """
     length, coding = headers.get("Content-Length"), headers.get("Content-Encoding")
     if length is not None and not re.fullmatch(r"\d{1,18}", length, re.ASCII):
-        raise odd(f"its Content-Length is {shorten(repr(length), 40)}")
+        raise odd(say("its Content-Length is {length}", length=shorten(repr(length), 40)))
     if coding not in (None, "", "identity"):  # not unpacked: a few kilobytes may become gigabytes
-        raise odd(f"the reply is packed ({shorten(coding, 40)}), though no packing was asked for")
+        raise odd(
+            say("the reply is packed ({coding}), though no packing was asked for", coding=shorten(coding, 40))
+        )
     chunked = length is None or "chunked" in (headers.get("Transfer-Encoding") or "")
     wanted, size = math.inf if chunked else int(length or 0), 0
     while size < wanted and (piece := read(PIECE)):
         size += len(piece)
         if max(size, 0 if chunked else wanted) > LIMIT * 2**20:
-            raise odd(f"the reply is larger than {LIMIT} MiB")
+            raise odd(say("the reply is larger than {limit} MiB", limit=LIMIT))
         if time.monotonic() >= deadline:
             raise TimeoutError
         yield piece
@@ -187,7 +190,9 @@ def refusal(reply: Reply) -> str:
     """Return the server's own words about an error: vLLM's, the backend's, FastAPI's, or the body's start."""
     data = reply.data
     if reply.refused:
-        return f"JSON that clients refuse, {reply.refused}: {shorten(reply.text)}"
+        return say(
+            "JSON that clients refuse, {refused}: {text}", refused=reply.refused, text=shorten(reply.text)
+        )
     if isinstance(data, dict):
         inner = data.get("error")
         candidates = [inner.get("message"), inner.get("type")] if isinstance(inner, dict) else []
@@ -197,4 +202,4 @@ def refusal(reply: Reply) -> str:
                 return shorten(
                     words if isinstance(words, str) else json.dumps(words, ensure_ascii=False), 200
                 )
-    return shorten(reply.text, 200) or "empty body"
+    return shorten(reply.text, 200) or say("empty body")

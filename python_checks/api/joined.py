@@ -8,9 +8,13 @@ from python_checks.api.http import Reply, refusal
 from python_checks.api.openai import CHANGED, REMEDIES, choice
 from python_checks.api.stream import DONE, ServerEvent, Streamed
 from python_checks.core.result import CheckError, Fault, shorten
+from python_checks.core.say import Said, joined, say
 
-STREAM = "ask vLLM itself, past any proxy; if it does the same, see its log for this request"
-CALLS = "update vLLM: several releases stream tool calls wrongly (0.10.2, 0.17.1); to rule out a proxy, ask vLLM itself"
+STREAM = say("ask vLLM itself, past any proxy; if it does the same, see its log for this request")
+CALLS = say(
+    "update vLLM: several releases stream tool calls wrongly (0.10.2, 0.17.1); to rule out a proxy, "
+    "ask vLLM itself"
+)
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ def accept(streamed: Streamed) -> Joined:
     """
     if not streamed.events:
         choice(streamed)
-        raise CheckError(Fault("asked for a stream, got the reply in one piece", STREAM))
+        raise CheckError(Fault(say("asked for a stream, got the reply in one piece"), STREAM))
     return join(streamed.events)
 
 
@@ -77,8 +81,8 @@ class _Joining:
         self.heads: dict[str, Any] = {}
         self.faults: dict[str, Fault] = {}
 
-    def say(self, what: str, detail: str = "", remedy: str = STREAM) -> None:
-        self.faults.setdefault(what, Fault(what + detail, remedy))
+    def note(self, what: Said, detail: str = "", remedy: str = STREAM) -> None:
+        self.faults.setdefault(what, Fault(joined("", (what, detail)), remedy))
 
     def add(self, event: ServerEvent) -> None:
         data, first = event.data, first_choice(event)
@@ -89,27 +93,27 @@ class _Joining:
             self.faults.setdefault(event.fault.reason, event.fault)
         elif data.get("error"):
             self.broken = True
-            self.say("the stream ends in an error: ", refusal(Reply(200, data, event.text)), REMEDIES[500])
+            self.note(
+                say("the stream ends in an error: "), refusal(Reply(200, data, event.text)), REMEDIES[500]
+            )
         else:
             for key in ("id", "model"):
                 known = self.heads.setdefault(key, data.get(key))
                 if known != data.get(key):
-                    self.say(
-                        f"the chunks differ in their {key}", f": {_said(known)}, then {_said(data.get(key))}"
-                    )
+                    self.note(say("the chunks differ in their {key}", key=key), then(known, data.get(key)))
             if isinstance(data.get("usage"), dict):
                 self.usage = data["usage"]
             if first:
                 self.add_choice(first, says(event))
             elif not data.get("usage"):
-                self.say("a chunk holds no choice and no usage: ", shorten(event.text))
+                self.note(say("a chunk holds no choice and no usage: "), shorten(event.text))
 
     def add_choice(self, first: dict[str, Any], says_more: bool) -> None:
         delta, finish = first["delta"], first.get("finish_reason")
         if self.finish and says_more:
-            self.say(f"more follows after finish_reason {_said(self.finish)}")
+            self.note(say("more follows after finish_reason {finish}", finish=_said(self.finish)))
         if self.finish and finish:
-            self.say("finish_reason comes twice", f": {_said(self.finish)}, then {_said(finish)}")
+            self.note(say("finish_reason comes twice"), then(self.finish, finish))
         self.finish = self.finish or finish
         self.role = self.role or delta.get("role")
         for part in self.texts:
@@ -122,9 +126,16 @@ class _Joining:
     def add_call(self, piece: Any) -> None:
         index = piece.get("index") if isinstance(piece, dict) else None
         if not isinstance(index, int):
-            return self.say("a piece of a tool call has no index: ", shorten(str(piece)), CALLS)
+            return self.note(say("a piece of a tool call has no index: "), shorten(str(piece)), CALLS)
         if index not in self.calls and index != len(self.calls):
-            self.say(f"the index of tool calls jumps to {index}, wanted {len(self.calls)}", remedy=CALLS)
+            self.note(
+                say(
+                    "the index of tool calls jumps to {index}, wanted {wanted}",
+                    index=index,
+                    wanted=len(self.calls),
+                ),
+                remedy=CALLS,
+            )
         empty: dict[str, Any] = {"id": None, "type": None, "function": {"name": None, "arguments": []}}
         call = self.calls.setdefault(index, empty)
         function = call["function"]
@@ -132,35 +143,44 @@ class _Joining:
         call["type"] = call["type"] or piece.get("type")
         for place, key, value in ((call, "id", piece.get("id")), (function, "name", new.get("name"))):
             if value and place[key]:
-                verb = "comes again" if value == place[key] else "changes"
-                self.say(
-                    f"tool call {index}: its {key} {verb}",
-                    f": {_said(place[key])}, then {_said(value)}",
+                verb = say("comes again") if value == place[key] else say("changes")
+                self.note(
+                    say("tool call {index}: its {key} {verb}", index=index, key=key, verb=verb),
+                    then(place[key], value),
                     CALLS,
                 )
             place[key] = place[key] or value
         arguments = new.get("arguments")
         if arguments and not function["name"]:
-            self.say(f"tool call {index}: arguments come before its name", remedy=CALLS)
+            self.note(say("tool call {index}: arguments come before its name", index=index), remedy=CALLS)
         if isinstance(arguments, str):
             function["arguments"].append(arguments)
         elif arguments is not None:
-            self.say(f"tool call {index}: its arguments are no string", f": {_said(arguments)}", CHANGED)
+            self.note(
+                say("tool call {index}: its arguments are no string", index=index),
+                f": {_said(arguments)}",
+                CHANGED,
+            )
 
     def end(self) -> Joined:
         calls = [self.calls[index] for index in sorted(self.calls)]
         if not self.broken:  # else what is missing is a consequence
             if not all(call["id"] for call in calls):
-                self.say("no id came for a tool call", remedy=CALLS)
+                self.note(say("no id came for a tool call"), remedy=CALLS)
             ends = {"role": self.role, "finish_reason": self.finish, "usage": self.usage, DONE: self.done}
             for what in (name for name, came in ends.items() if not came):
-                self.say(f"no {what} came")
+                self.note(say("no {what} came", what=what))
         for call in calls:
             call["function"]["arguments"] = "".join(call["function"]["arguments"])
         texts = {part: "".join(pieces) or None for part, pieces in self.texts.items()}
         message = {"role": self.role, **texts, "tool_calls": calls or None}
         first = {"message": message, "finish_reason": self.finish}
         return Joined(first, self.usage, list(self.faults.values()))
+
+
+def then(before: object, after: object) -> Said:
+    """Return two values that should be one."""
+    return say(": {before}, then {after}", before=_said(before), after=_said(after))
 
 
 def _said(value: Any) -> str:

@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+from python_checks.core.say import say
+
 DEPTH = 100  # levels of arrays and objects
 VALUES = 400_000  # by their brackets and commas; Python needs up to 90 bytes for each
 DIGITS = 15  # of a whole number that JavaScript still holds exactly
@@ -20,7 +22,7 @@ def loads(text: str) -> Any:
         ValueError: it is no JSON.
     """
     if size(text) > VALUES:
-        raise RefusedJsonError(f"it holds more than {VALUES} values")
+        raise RefusedJsonError(say("it holds more than {values} values", values=VALUES))
     try:
         value = json.loads(
             text,
@@ -30,9 +32,9 @@ def loads(text: str) -> Any:
             object_pairs_hook=_object,
         )
     except RecursionError:
-        raise RefusedJsonError(f"it nests deeper than {DEPTH} levels") from None
+        raise RefusedJsonError(say("it nests deeper than {depth} levels", depth=DEPTH)) from None
     if text.count("[") + text.count("{") > DEPTH and _deep(value):
-        raise RefusedJsonError(f"it nests deeper than {DEPTH} levels")
+        raise RefusedJsonError(say("it nests deeper than {depth} levels", depth=DEPTH))
     return value
 
 
@@ -48,12 +50,12 @@ def _whole_number(digits: str) -> int | float:
 def _number(digits: str) -> float:
     number = float(digits)
     if number in (float("inf"), float("-inf")):
-        raise RefusedJsonError("a number in it is too large")
+        raise RefusedJsonError(say("a number in it is too large"))
     return number
 
 
 def _constant(name: str) -> Any:
-    raise RefusedJsonError(f"{name} in it is no JSON")
+    raise RefusedJsonError(say("{name} in it is no JSON", name=name))
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -61,7 +63,9 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in found if names.count(name) > 1)
-        raise RefusedJsonError(f"the key {json.dumps(twice[:40], ensure_ascii=False)} in it comes twice")
+        raise RefusedJsonError(
+            say("the key {key} in it comes twice", key=json.dumps(twice[:40], ensure_ascii=False))
+        )
     return found
 
 

@@ -6,15 +6,18 @@ from urllib.parse import urlsplit
 
 from python_checks.core.hidden import hide
 from python_checks.core.result import CheckError, Fault, State
+from python_checks.core.say import say
 
 VARIABLE = "VLLM_API_KEY"  # where vLLM itself looks for it
 REFUSED = (401, 403)  # what a server says to a key that is not its own
-REMEDY = (
-    "the API key is missing or is not the server's: deploy.yml gives the one of vllm_api_key to vLLM, its probes and "
-    "the backend; by hand: --api-key-file FILE"
+REMEDY = say(
+    "the API key is missing or is not the server's: deploy.yml gives the one of vllm_api_key to "
+    "vLLM, its probes and the backend; by hand: --api-key-file FILE"
 )
-UNREADABLE = "run it as root, or name a file of your own by --api-key-file"
-UNUSABLE = "the file holds one key: visible ASCII characters without a blank, which an HTTP header can carry"
+UNREADABLE = say("run it as root, or name a file of your own by --api-key-file")
+UNUSABLE = say(
+    "the file holds one key: visible ASCII characters without a blank, which an HTTP header can carry"
+)
 
 _files: dict[tuple[str, str | None, int | None], Path | None] = {}
 
@@ -48,7 +51,9 @@ def of(url: str) -> str:
     if not key and not path:
         return ""
     if not all("!" <= char <= "~" for char in key) or not key:
-        raise CheckError(Fault(f"{path or VARIABLE} does not hold an API key", UNUSABLE, State.UNKNOWN))
+        raise CheckError(
+            Fault(say("{path} does not hold an API key", path=path or VARIABLE), UNUSABLE, State.UNKNOWN)
+        )
     hide(key)
     return key
 
@@ -64,7 +69,7 @@ def read(path: Path) -> str:
         found = credential if credential.exists() else path
         return found.read_text(encoding="latin-1").removesuffix("\n").removesuffix("\r")
     except OSError as error:
-        words = f"the API key in {path} cannot be read: {error.strerror}"
+        words = say("the API key in {path} cannot be read: {strerror}", path=path, strerror=error.strerror)
         raise CheckError(Fault(words, UNREADABLE, State.UNKNOWN)) from error
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from python_checks.api.http import Reply, refusal
 from python_checks.core.result import CheckError, Fault, State, shorten
+from python_checks.core.say import say
 from python_checks.core.words import count
 
 PATH = "/metrics"
@@ -26,7 +27,11 @@ class Queue:
 
     def __str__(self) -> str:
         """Return it in words."""
-        return f"{count(self.running, 'request')} running, {self.waiting or 'none'} waiting"
+        return say(
+            "{requests} running, {waiting} waiting",
+            requests=count(self.running, "no request", "{number} request", "{number} requests"),
+            waiting=self.waiting or say("none"),
+        )
 
 
 @dataclass(frozen=True)
@@ -69,17 +74,19 @@ def counters(reply: Reply) -> Counters:
 
 
 def _read(reply: Reply, what: str, *names: str) -> list[float]:
-    words = f"{PATH} says {reply.status} and tells no {what}"
-    remedy = "is it vLLM, and without --disable-log-stats? see its log"
+    words = say("{path} says {status} and tells no {what}", path=PATH, status=reply.status, what=what)
+    remedy = say("is it vLLM, and without --disable-log-stats? see its log")
     if reply.status != 200:
-        raise CheckError(Fault(f"{words}: {refusal(reply)}", remedy, State.UNKNOWN))
+        raise CheckError(
+            Fault(say("{words}: {refusal}", words=words, refusal=refusal(reply)), remedy, State.UNKNOWN)
+        )
     numbers = []
     for name in names:
         values = re.findall(VALUE.format(re.escape(name)), reply.text)
         counts = [_count(value) for value in values]
         odd = [value for value, count in zip(values, counts, strict=True) if count is None]
         if odd or not values:
-            words += f": {name} is {shorten(odd[0], 40)}" if odd else ""
+            words += say(": {name} is {value}", name=name, value=shorten(odd[0], 40)) if odd else ""
             raise CheckError(Fault(words, remedy, State.UNKNOWN))
         numbers.append(sum(count for count in counts if count is not None))
     return numbers

@@ -7,31 +7,44 @@ from python_checks.api import garbled, keys
 from python_checks.api.harmony import REMEDY, leak
 from python_checks.api.http import Reply, fetch, refusal
 from python_checks.core.result import CheckError, Fault, shorten
+from python_checks.core.say import joined, say
 
 PATH = "/v1/chat/completions"
 
 # What each refusal of vLLM means; anything else gets the last line.
 REMEDIES = {
-    400: "the server refuses the request: an old vLLM or a missing flag may be the cause; see its log",
+    400: say("the server refuses the request: an old vLLM or a missing flag may be the cause; see its log"),
     **dict.fromkeys(keys.REFUSED, keys.REMEDY),
-    404: "is the model name right (curl URL/v1/models), and does vLLM's own API listen at --url?",
-    500: "see the last ERROR in the server's log; a missing compiler (g++, Python headers) also ends here",
-    502: "a proxy cannot reach what lies behind it: ask vLLM itself (--url), and see the proxy's log",
-    503: "the engine is dead or full: see /health, the log, and vllm:num_requests_waiting in /metrics",
-    504: "a proxy waited in vain for what lies behind it: ask vLLM itself (--url); raise the proxy's time limit",
+    404: say("is the model name right (curl URL/v1/models), and does vLLM's own API listen at --url?"),
+    500: say(
+        "see the last ERROR in the server's log; a missing compiler (g++, Python headers) also ends here"
+    ),
+    502: say("a proxy cannot reach what lies behind it: ask vLLM itself (--url), and see the proxy's log"),
+    503: say("the engine is dead or full: see /health, the log, and vllm:num_requests_waiting in /metrics"),
+    504: say(
+        "a proxy waited in vain for what lies behind it: ask vLLM itself (--url); raise the proxy's "
+        "time limit"
+    ),
 }
-CHANGED = "ask vLLM itself, past any proxy, to see what changes the reply on its way"
-UPDATE = f"update vLLM, or {CHANGED}"
-PROXY = f"a proxy or gateway gives an error of what lies behind it as a success: see its log; {CHANGED}"
-PAGE = f"a web server, a proxy's page or a login answers there: {CHANGED}"
-OTHER = "something else than vLLM seems to answer there: check the host and port of --url"
+CHANGED = say("ask vLLM itself, past any proxy, to see what changes the reply on its way")
+UPDATE = say("update vLLM, or {changed}", changed=CHANGED)
+PROXY = say(
+    "a proxy or gateway gives an error of what lies behind it as a success: see its log; {changed}",
+    changed=CHANGED,
+)
+PAGE = say("a web server, a proxy's page or a login answers there: {changed}", changed=CHANGED)
+OTHER = say("something else than vLLM seems to answer there: check the host and port of --url")
 ERRORS = ("error", "errors", "detail", "message", "reason", "msg")  # where servers put the words of one
-CUT = "raise the limit on new tokens (--max-model-len, or max_new_tokens in generation_config.json)"
+CUT = say("raise the limit on new tokens (--max-model-len, or max_new_tokens in generation_config.json)")
 # Ends that no limit on tokens and no flag explains.
 ENDS = {
-    "abort": "vLLM is being stopped, or its engine gave the request up: see its log; ask again when it is up",
-    "error": "the engine failed over this request: see the last ERROR in vLLM's log",
-    "content_filter": f"vLLM filters nothing: a gateway or a guard before it does; {CHANGED}",
+    "abort": say(
+        "vLLM is being stopped, or its engine gave the request up: see its log; ask again when it is up"
+    ),
+    "error": say("the engine failed over this request: see the last ERROR in vLLM's log"),
+    "content_filter": say(
+        "vLLM filters nothing: a gateway or a guard before it does; {changed}", changed=CHANGED
+    ),
 }
 
 
@@ -53,8 +66,10 @@ def refuse(reply: Reply) -> None:
         CheckError: any other; the fault quotes the server.
     """
     if reply.status != 200:
-        remedy = REMEDIES.get(reply.status, "see the server's log")
-        raise CheckError(Fault(f"HTTP {reply.status}: {refusal(reply)}", remedy))
+        remedy = REMEDIES.get(reply.status, say("see the server's log"))
+        raise CheckError(
+            Fault(say("HTTP {status}: {refusal}", status=reply.status, refusal=refusal(reply)), remedy)
+        )
 
 
 def choice(reply: Reply) -> dict[str, Any]:
@@ -68,7 +83,7 @@ def choice(reply: Reply) -> dict[str, Any]:
     choices = data.get("choices")
     first = choices[0] if isinstance(choices, list) and choices else None
     if not isinstance(first, dict) or not isinstance(first.get("message"), dict):
-        raise not_it(reply, "chat completion")
+        raise not_it(reply, say("chat completion"))
     for place in (data, first):
         if place.get("error"):
             raise CheckError(_error(place))
@@ -82,12 +97,17 @@ def not_it(reply: Reply, what: str) -> CheckError:
         return CheckError(Fault(refusal(reply), CHANGED))
     if isinstance(data, dict) and any(data.get(key) for key in ERRORS):
         return CheckError(_error(data))
-    stream = f"a stream came though none was asked for: {CHANGED}"
+    stream = say("a stream came though none was asked for: {changed}", changed=CHANGED)
     remedy = next(
         (each for start, each in (("<", PAGE), ("data:", stream)) if reply.text.lstrip().startswith(start)),
         OTHER,
     )
-    return CheckError(Fault(f"HTTP 200, but no {what}: {shorten(reply.text) or 'empty body'}", remedy))
+    return CheckError(
+        Fault(
+            say("HTTP 200, but no {what}: {text}", what=what, text=shorten(reply.text) or say("empty body")),
+            remedy,
+        )
+    )
 
 
 def _error(data: dict[str, Any]) -> Fault:
@@ -98,8 +118,8 @@ def _error(data: dict[str, Any]) -> Fault:
         place.get(key) for place in (inner, data) if isinstance(place, dict) for key in ("code", "status")
     ]
     code = next((each for each in codes if isinstance(each, int | str) and each), None)
-    told = f" (code {shorten(str(code), 40)})" if code and str(code) not in words else ""
-    return Fault(f"HTTP 200 with an error in it: {words}{told}", PROXY)
+    told = say(" (code {code})", code=shorten(str(code), 40)) if code and str(code) not in words else ""
+    return Fault(say("HTTP 200 with an error in it: {words}{told}", words=words, told=told), PROXY)
 
 
 def end_of(first: dict[str, Any]) -> str:
@@ -118,21 +138,47 @@ def answer_faults(
         return [nonsense]
     faults = []
     if finish in ENDS:
-        faults.append(Fault(f"{turn}: finish_reason {finish}, wanted {' or '.join(finishes)}", ENDS[finish]))
-    elif not isinstance(content, str) or garbled.says_nothing(content):
-        cut = "; cut before its answer" if finish == "length" else ""
-        calls = " but tool_calls" if message.get("tool_calls") else ""
         faults.append(
-            Fault(f"{turn}: no content{calls} (finish_reason {finish}{cut})", _why_empty(message, finish))
+            Fault(
+                say(
+                    "{turn}: finish_reason {finish}, wanted {finishes}",
+                    turn=turn,
+                    finish=finish,
+                    finishes=joined(say(" or "), finishes),
+                ),
+                ENDS[finish],
+            )
+        )
+    elif not isinstance(content, str) or garbled.says_nothing(content):
+        cut = say("; cut before its answer") if finish == "length" else ""
+        calls = say(" but tool_calls") if message.get("tool_calls") else ""
+        faults.append(
+            Fault(
+                say(
+                    "{turn}: no content{calls} (finish_reason {finish}{cut})",
+                    turn=turn,
+                    calls=calls,
+                    finish=finish,
+                    cut=cut,
+                ),
+                _why_empty(message, finish),
+            )
         )
     if finish not in (*finishes, *ENDS):
-        wanted = " or ".join(finishes)
+        wanted = joined(say(" or "), finishes)
         faults.append(
-            Fault(f"{turn}: finish_reason {finish}, wanted {wanted}", "see the server's log for this request")
+            Fault(
+                say(
+                    "{turn}: finish_reason {finish}, wanted {wanted}", turn=turn, finish=finish, wanted=wanted
+                ),
+                say("see the server's log for this request"),
+            )
         )
     token = leak(content)
     if token:
-        faults.append(Fault(f"{turn}: Harmony token {token} leaks into content", REMEDY))
+        faults.append(
+            Fault(say("{turn}: Harmony token {token} leaks into content", turn=turn, token=token), REMEDY)
+        )
     return faults
 
 
@@ -151,11 +197,17 @@ def _why_empty(message: dict[str, Any], finish: str) -> str:
     """Return the remedy for an answer without words, by what else the reply holds."""
     content = message.get("content")
     if finish == "length":
-        return "see the server's log; a limit on max_tokens leaves a reasoning model no room to answer"
+        return say("see the server's log; a limit on max_tokens leaves a reasoning model no room to answer")
     if message.get("tool_calls"):
-        return "a tool was called where words were wanted: is the chat template gpt-oss's?"
+        return say("a tool was called where words were wanted: is the chat template gpt-oss's?")
     if content is not None and not isinstance(content, str):
-        return f"content is no string, as OpenAI's API has it: {CHANGED}"
+        return say("content is no string, as OpenAI's API has it: {changed}", changed=CHANGED)
     if message.get("reasoning") or message.get("reasoning_content"):
-        return "it ended behind its reasoning: compare eos_token_id in generation_config.json, and the chat template, with gpt-oss's"
-    return "it ended without a word: see the server's log for this request; compare weights and chat template with gpt-oss's"
+        return say(
+            "it ended behind its reasoning: compare eos_token_id in generation_config.json, and the chat "
+            "template, with gpt-oss's"
+        )
+    return say(
+        "it ended without a word: see the server's log for this request; compare weights and chat "
+        "template with gpt-oss's"
+    )

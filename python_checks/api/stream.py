@@ -10,6 +10,7 @@ from python_checks.api import json_text
 from python_checks.api.http import Pending, Reply, stream_of, whole
 from python_checks.api.http_errors import odd
 from python_checks.core.result import CheckError, Fault, shorten
+from python_checks.core.say import say
 from python_checks.core.words import count
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class Lines:
         self._rest.append(first)
         self._length += len(first)
         if self._length > LONGEST:
-            raise odd("a line of the stream is longer than 1 MiB")
+            raise odd(say("a line of the stream is longer than 1 MiB"))
         if not others:
             return
         lines, last = [b"".join(self._rest), *others[:-1]], others[-1]
@@ -126,7 +127,7 @@ class _Reading:
         for name, text in found:
             self.values += json_text.size(text)
             if len(self.events) >= MOST or self.values > json_text.VALUES:
-                raise odd(f"the stream has more than {MOST} events, or as much in fewer")
+                raise odd(say("the stream has more than {most} events, or as much in fewer", most=MOST))
             self.events.append(event(now, name, text))
 
 
@@ -145,7 +146,11 @@ def read(url: str, body: dict[str, Any], timeout: float) -> Streamed:
         events = tuple(reading.events)
         if not events:
             raise
-        reason = f"the stream did not end: {count(len(events), 'event')}, then {error.fault.reason}"
+        reason = say(
+            "the stream did not end: {events}, then {why}",
+            events=count(len(events), "no event", "{number} event", "{number} events"),
+            why=error.fault.reason,
+        )
         end = ServerEvent(time.monotonic(), "", "", {}, Fault(reason, error.fault.remedy, error.fault.state))
         return Streamed(200, None, "", start, (*events, end))
     return Streamed(reply.status, reply.data, reply.text, start, tuple(reading.events), refused=reply.refused)
@@ -153,17 +158,18 @@ def read(url: str, body: dict[str, Any], timeout: float) -> Streamed:
 
 def event(at: float, name: str, text: str) -> ServerEvent:
     """Make an event of its text, with a fault when that is neither a JSON object nor `[DONE]`."""
-    words = "no JSON object"
+    words = say("no JSON object")
     try:
         data = json_text.loads(text)
         if isinstance(data, dict):
             return ServerEvent(at, name, text, data)
     except json_text.RefusedJsonError as error:
-        words = f"JSON that clients refuse, {error}"
+        words = say("JSON that clients refuse, {error}", error=error)
     except ValueError:
         pass
     fault = Fault(
-        f"an event is {words}: {shorten(text) or 'empty'}", "see what rewrites the stream on its way"
+        say("an event is {words}: {text}", words=words, text=shorten(text) or say("empty")),
+        say("see what rewrites the stream on its way"),
     )
     return ServerEvent(at, name, text, {}, None if text == DONE else fault)
 

@@ -12,6 +12,7 @@ from python_checks.api.http_errors import NoAnswerError, OddReplyError, SeveredE
 from python_checks.api.openai import PATH, begun, choice, hello
 from python_checks.canary.liveness import Chat, Look
 from python_checks.core.result import CheckError, State
+from python_checks.core.say import say
 
 TOKENS = 16  # of a chat
 STEP = 30.0  # seconds for a request of one full step
@@ -67,13 +68,13 @@ def _converse(
         found, words = judge(reply)
     except CheckError as error:
         return Chat(kind(reply), error.fault.reason, seconds)
-    return Chat(found, words or f"answered in {seconds:.2f} s", seconds)
+    return Chat(found, words or say("answered in {seconds:.2f} s", seconds=seconds), seconds)
 
 
 def _chatted(reply: Reply) -> tuple[str, str]:
     """Return what kind of an answer a chat got, and what is wrong with it."""
     first = choice(reply)
-    fault = begun(first, "chat")
+    fault = begun(first, say("chat"))
     if not fault:
         return "answered", ""
     return ("failed" if first.get("finish_reason") in ("abort", "error") else "nonsense"), fault.reason

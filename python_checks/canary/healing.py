@@ -5,6 +5,7 @@ import socket
 from pathlib import Path
 
 from python_checks.core.result import CheckError, Fault, shorten
+from python_checks.core.say import say
 from python_checks.service import managers
 from python_checks.service.registry import Row
 from python_checks.service.unit import TIMEOUT, Unit
@@ -29,8 +30,8 @@ def restart(row: Row, judged: Unit, restarter: Path | None) -> None:
     said = _ask(restarter, f"{judged.pid} {judged.started}\n")
     verdict = _VERDICT.match(said)
     if not verdict or verdict[1] != "OK":
-        words = shorten(verdict[2] if verdict else said) or "its restarter says nothing"
-        raise CheckError(Fault(words, "see its journal"))
+        words = shorten(verdict[2] if verdict else said) or say("its restarter says nothing")
+        raise CheckError(Fault(words, say("see its journal")))
 
 
 def _ask(path: Path, words: str) -> str:
@@ -48,5 +49,7 @@ def _ask(path: Path, words: str) -> str:
             with channel.makefile("rb") as answer:
                 return answer.readline(500).decode(errors="replace").strip()
     except OSError as error:
-        remedy = f"sudo systemctl restart {path.stem}-restart.socket; without it: deploy"
-        raise CheckError(Fault(f"{path} gives no restart: {error}", remedy)) from error
+        remedy = say("sudo systemctl restart {name}-restart.socket; without it: deploy", name=path.stem)
+        raise CheckError(
+            Fault(say("{path} gives no restart: {error}", path=path, error=error), remedy)
+        ) from error

@@ -5,6 +5,7 @@ from typing import NamedTuple
 from python_checks.api.metrics import Counters, Queue
 from python_checks.canary.memory import Memory
 from python_checks.core.result import CheckError, Fault, State
+from python_checks.core.say import say
 from python_checks.core.words import span
 from python_checks.service.marks import Traces
 from python_checks.service.unit import Unit
@@ -79,8 +80,12 @@ def situation(facts: Facts, memory: Memory, start_seconds: float) -> str:
         case "running", _ if loads:
             return "loading"
         case "running", "late" | "full" if facts.after.blind:
-            words = f"{facts.chat.words}; busy or hung cannot be told: {facts.after.blind}"
-            raise CheckError(Fault(words, "serve without --disable-log-stats", State.UNKNOWN))
+            words = say(
+                "{words}; busy or hung cannot be told: {blind}",
+                words=facts.chat.words,
+                blind=facts.after.blind,
+            )
+            raise CheckError(Fault(words, say("serve without --disable-log-stats"), State.UNKNOWN))
         case "running", "failed" if moved(facts, memory):
             return "refused"
         case "running", _ if moved(facts, memory):
@@ -101,21 +106,33 @@ def moved(facts: Facts, memory: Memory) -> bool:
 def describe(name: str, facts: Facts) -> str:
     """Return the condition in words."""
     unit, chat = facts.unit, facts.chat
-    queue = f"; {facts.queue}" if facts.queue else ""
+    queue = say("; {queue}", queue=facts.queue) if facts.queue else ""
     match name:
         case "maintenance":
             return facts.maintenance
         case "deploying":
-            return f"deploying: {facts.traces.deploy.who}"
+            return say("deploying: {who}", who=facts.traces.deploy.who)
         case "alive":
-            return f"alive: {chat.words}{queue}"
+            return say("alive: {words}{queue}", words=chat.words, queue=queue)
         case "busy":
-            return f"busy: {chat.words}, while its engines work{queue}"
+            return say("busy: {words}, while its engines work{queue}", words=chat.words, queue=queue)
         case "hung":
-            still = "its engines make no step" if facts.after.counters else "/metrics gives no answer either"
-            return f"hung: {chat.words}, and {still} (pid {unit.pid}){queue}"
+            still = (
+                say("its engines make no step")
+                if facts.after.counters
+                else say("/metrics gives no answer either")
+            )
+            return say(
+                "hung: {words}, and {still} (pid {pid}){queue}",
+                words=chat.words,
+                still=still,
+                pid=unit.pid,
+                queue=queue,
+            )
         case "loading":
-            return f"loading for {span(unit.age)}: {chat.words}"
+            return say("loading for {age}: {words}", age=span(unit.age), words=chat.words)
         case "refused" | "nonsense" | "dead":
-            return f"{name}: {chat.words} (pid {unit.pid})"
-    return name if unit.words == name else f"{name}: its manager says {unit.words}"
+            return say("{name}: {words} (pid {pid})", name=name, words=chat.words, pid=unit.pid)
+    return (
+        name if unit.words == name else say("{name}: its manager says {words}", name=name, words=unit.words)
+    )

@@ -11,10 +11,11 @@ from pathlib import Path
 from python_checks.api.metrics import Counters
 from python_checks.core import regular_file, whole_file
 from python_checks.core.result import CheckError, Fault, State
+from python_checks.core.say import say
 
-ANEW = "remove it, and the canary begins anew: it then knows of no restart within this hour"
+ANEW = say("remove it, and the canary begins anew: it then knows of no restart within this hour")
 LARGEST = 2**20  # bytes of the state
-ROOM = "make room on its disk, or give the canary a directory that it may write to"
+ROOM = say("make room on its disk, or give the canary a directory that it may write to")
 
 
 @dataclass(frozen=True)
@@ -58,13 +59,13 @@ def held(path: Path) -> Iterator[None]:
         name = path.with_name(f".{path.name}.lock")
         lock = os.fdopen(os.open(name, os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644))
     except OSError as error:
-        raise CheckError(_fault("no lock for the canary's state", error)) from error
+        raise CheckError(_fault(say("no lock for the canary's state"), error)) from error
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            words = f"another canary is at work with {path}"
-            raise CheckError(Fault(words, "let it end, and ask again", State.UNKNOWN)) from error
+            words = say("another canary is at work with {path}", path=path)
+            raise CheckError(Fault(words, say("let it end, and ask again"), State.UNKNOWN)) from error
         yield
 
 
@@ -94,9 +95,14 @@ def load(path: Path) -> Memory:
     except FileNotFoundError:
         return Memory()
     except OSError as error:
-        raise CheckError(_fault("the canary's state cannot be read", error)) from error
+        raise CheckError(_fault(say("the canary's state cannot be read"), error)) from error
     except (ValueError, KeyError, TypeError, OverflowError) as error:
-        words = f"{path} is no state of the canary ({type(error).__name__}: {error})"
+        words = say(
+            "{path} is no state of the canary ({name}: {error})",
+            path=path,
+            name=type(error).__name__,
+            error=error,
+        )
         raise CheckError(Fault(words, ANEW, State.UNKNOWN)) from error
 
 
@@ -109,8 +115,8 @@ def save(path: Path, memory: Memory) -> None:
     try:
         whole_file.write(path, json.dumps(asdict(memory)))
     except OSError as error:
-        raise CheckError(_fault("the canary's state cannot be written", error)) from error
+        raise CheckError(_fault(say("the canary's state cannot be written"), error)) from error
 
 
 def _fault(words: str, error: OSError) -> Fault:
-    return Fault(f"{words}: {error}", ROOM, State.UNKNOWN)
+    return Fault(say("{words}: {error}", words=words, error=error), ROOM, State.UNKNOWN)

@@ -7,6 +7,7 @@ from python_checks.api import garbled
 from python_checks.canary.liveness import Facts, describe, moved, situation
 from python_checks.canary.memory import Memory
 from python_checks.core.result import State, worst
+from python_checks.core.say import joined, say
 from python_checks.core.words import span
 
 STRIKES = 3  # in a row; then the server is restarted
@@ -19,7 +20,7 @@ GROWTH = 10
 SLACK = 3  # the host may be busier than it was
 CEILING = 900.0  # seconds without a step, at most
 UNKNOWN = 300.0  # the same where no full step was measured yet
-SEE = "the doctor check tells more"
+SEE = say("the doctor check tells more")
 # A busy server is a warning: no chat was answered, so it is not ok; and it works, so nobody need come.
 RULES = {
     "maintenance": (State.OK, ""),
@@ -27,19 +28,22 @@ RULES = {
     "alive": (State.OK, ""),
     "busy": (
         State.WARNING,
-        "fewer or shorter requests at once, or one more server; users wait as this chat did",
+        say("fewer or shorter requests at once, or one more server; users wait as this chat did"),
     ),
     "refused": (
         State.CRITICAL,
-        "no restart mends it: compare --model, --url and the API key with the inventory; see its log",
+        say("no restart mends it: compare --model, --url and the API key with the inventory; see its log"),
     ),
     "nonsense": (State.CRITICAL, garbled.REMEDY),  # a restart leaves GPUs and weights as they are
-    "loading": (State.WARNING, "follow its log; nothing is done before the end of its time to start"),
-    "starting": (State.WARNING, "follow its log"),
-    "restarting": (State.WARNING, f"its manager starts it again; {SEE}"),
-    "stopping": (State.WARNING, "let its last requests end"),
-    "stopped": (State.WARNING, "start it when it is wanted again; the canary never does"),
-    "failed": (State.CRITICAL, f"its manager gave up, and only a person may start it again; {SEE}"),
+    "loading": (State.WARNING, say("follow its log; nothing is done before the end of its time to start")),
+    "starting": (State.WARNING, say("follow its log")),
+    "restarting": (State.WARNING, say("its manager starts it again; {see}", see=SEE)),
+    "stopping": (State.WARNING, say("let its last requests end")),
+    "stopped": (State.WARNING, say("start it when it is wanted again; the canary never does")),
+    "failed": (
+        State.CRITICAL,
+        say("its manager gave up, and only a person may start it again; {see}", see=SEE),
+    ),
     "dead": (State.WARNING, SEE),
     "hung": (State.WARNING, SEE),
 }
@@ -79,16 +83,16 @@ def judge(facts: Facts, memory: Memory, now: float, start_seconds: float) -> Rul
             kept = replace(kept, answered=True)
         words = describe(name, facts)
         if name == "alive":
-            words += f"; a step may take {span(patience(kept))} here"
+            words += say("; a step may take {age} here", age=span(patience(kept)))
         if gave_up:
-            words += "; the canary gave up on it before"
+            words += say("; the canary gave up on it before")
         verdict = Ruling(name, state, words, remedy, kept)
     loose = facts.traces.loose_ends if name != "maintenance" else []
     for reason, remedy in loose:
         verdict = verdict._replace(
             state=worst([verdict.state, State.WARNING]),
-            reason=f"{verdict.reason}; {reason}",
-            remedy="; ".join(filter(None, (verdict.remedy, remedy))),
+            reason=say("{reason}; {more}", reason=verdict.reason, more=reason),
+            remedy=joined("; ", filter(None, (verdict.remedy, remedy))),
         )
     # Strikes count, and a run that fails its unit gives the reason beside systemd's words.
     name += " with loose ends" if loose else ""
@@ -115,20 +119,37 @@ def learned(facts: Facts, memory: Memory) -> Memory:
 
 def _strike(name: str, facts: Facts, memory: Memory, now: float) -> Ruling:
     strikes, heals = min(memory.strikes + 1, STRIKES), memory.heals
-    words, (state, remedy) = f"{describe(name, facts)}; strike {strikes} of {STRIKES}", RULES[name]
+    words, (state, remedy) = (
+        say(
+            "{condition}; strike {strikes} of {limit}",
+            condition=describe(name, facts),
+            strikes=strikes,
+            limit=STRIKES,
+        ),
+        RULES[name],
+    )
     still = memory.still if memory.strikes else now - facts.chat.seconds
     kept = replace(memory, strikes=strikes, counters=facts.after.counters, still=still, looked=now)
     # The API server that gives no counters makes no steps: nothing of it takes long.
     computes = name == "hung" and facts.after.counters is not None and now - still < patience(memory)
     if not memory.gave_up and (strikes < STRIKES or computes):
         if strikes == STRIKES:
-            words += (
-                f"; no step for {span(now - still)}, and a long one may take {span(patience(memory))} here"
+            words += say(
+                "; no step for {age}, and a long one may take {longest} here",
+                age=span(now - still),
+                longest=span(patience(memory)),
             )
         return Ruling(name, state, words, remedy, kept)
     if not memory.gave_up and len(heals) < HEALS:
         kept = replace(memory, strikes=0, counters=None, heals=(*heals, now))
-        heal = f"restarted, heal {len(heals) + 1} of {HEALS} in an hour"
+        heal = say("restarted, heal {number} of {limit} in an hour", number=len(heals) + 1, limit=HEALS)
         return Ruling(name, State.CRITICAL, words, remedy, kept, heal)
-    words = f"gave up, {HEALS} restarts in an hour did not help, and there will be none until a chat is answered: {words}"
-    return Ruling(name, State.CRITICAL, words, f"a person must look: {SEE}", replace(kept, gave_up=True))
+    words = say(
+        "gave up, {heals} restarts in an hour did not help, and there will be none until a chat is "
+        "answered: {words}",
+        heals=HEALS,
+        words=words,
+    )
+    return Ruling(
+        name, State.CRITICAL, words, say("a person must look: {see}", see=SEE), replace(kept, gave_up=True)
+    )

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from python_checks.checks import chat, completion, embedding, health, model_files, models, tool_call
 from python_checks.core import options as opt
 from python_checks.core.result import Result, State, of
+from python_checks.core.say import say
 from python_checks.report import verdict
 from python_checks.service import targets
 from python_checks.service.registry import Row
@@ -89,13 +90,13 @@ def carry_out(plan: Sequence[Step], timed: Timed) -> list[Result]:
     several, broken = Counter(step.name for step in plan), set[str]()
     for name, options, needs in plan:
         if name not in ALWAYS and broken & set(needs):
-            result = Result(name, State.UNKNOWN, "not run, health failed")
+            result = Result(name, State.UNKNOWN, say("not run, health failed"))
         else:
             result = timed(name, CHECKS[name].run, options)
         if name == "health" and result.state is not State.OK:
             broken.add(needs[0])
         results.append(of(result, needs[0], several[name] > 1))
     if not results:
-        words = "nothing to check: give --url with --model, --backend-url or --model-directory"
+        words = say("nothing to check: give --url with --model, --backend-url or --model-directory")
         results.append(Result("all", State.UNKNOWN, words))
     return results

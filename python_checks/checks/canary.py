@@ -15,6 +15,7 @@ from python_checks.canary.rules import Ruling, judge, patience
 from python_checks.core import notify
 from python_checks.core import options as opt
 from python_checks.core.result import CheckError, Figure, Result, State
+from python_checks.core.say import say
 from python_checks.service import managers, marks, registry
 from python_checks.service.facts import EMBED
 from python_checks.service.registry import Row
@@ -128,14 +129,19 @@ def heal(verdict: Ruling, options: argparse.Namespace, row: Row, judged: Unit) -
     if (unit.state, unit.pid, unit.started) != ("running", judged.pid, judged.started):
         memory = replace(verdict.memory, heals=verdict.memory.heals[:-1])
         strikes.save(options.state, memory)
-        reason = f"{verdict.reason}: not restarted, for by now it is {unit.words} (process {unit.pid})"
+        reason = say(
+            "{reason}: not restarted, for by now it is {words} (process {pid})",
+            reason=verdict.reason,
+            words=unit.words,
+            pid=unit.pid,
+        )
         return verdict._replace(state=State.WARNING, reason=reason, memory=memory)
     try:
         healing.restart(row, judged, options.restarter)
     except CheckError as error:
-        reason = f"{verdict.reason}: not restarted: {error.fault.reason}"
+        reason = say("{reason}: not restarted: {why}", reason=verdict.reason, why=error.fault.reason)
         return verdict._replace(reason=reason, remedy=error.fault.remedy)
-    return verdict._replace(reason=f"{verdict.reason}: {verdict.heal}")
+    return verdict._replace(reason=say("{reason}: {heal}", reason=verdict.reason, heal=verdict.heal))
 
 
 def report(verdict: Ruling, facts: Facts) -> Result:

@@ -10,6 +10,7 @@ from python_checks.api.harmony import REMEDY, leak
 from python_checks.api.http import Reply, fetch, refusal
 from python_checks.core import options as opt
 from python_checks.core.result import Fault, Result, conclude, shorten
+from python_checks.core.say import say
 
 NEEDS: tuple[str, ...] = ("requests",)
 
@@ -17,9 +18,9 @@ TIMEOUT = 120.0
 SESSION = "probe-"
 ID = re.compile(r"[0-9a-fA-F-]{8,}")
 MESSAGE = "회사 휴가 정책 알려줘"
-REMEDY_OTHER = (
-    "on 503 the model side is the cause: run the tool-call check; else see the backend's log, "
-    "and that it serves POST /v1/chat at --backend-url"
+REMEDY_OTHER = say(
+    "on 503 the model side is the cause: run the tool-call check; else see the backend's log, and "
+    "that it serves POST /v1/chat at --backend-url"
 )
 
 
@@ -57,7 +58,8 @@ def judge(reply: Reply, expect_tool: str) -> Result:
         data = {"answer": "\n".join(found)} | data
     if reply.status != 200 or "answer" not in data:
         fault = Fault(
-            f"backend says {reply.status}: {refusal(reply)}", str(data.get("remedy") or REMEDY_OTHER)
+            say("backend says {status}: {refusal}", status=reply.status, refusal=refusal(reply)),
+            str(data.get("remedy") or REMEDY_OTHER),
         )
         return conclude("chat", [fault], "", {"status": reply.status})
     answer, tools = data["answer"], data.get("tools_called")
@@ -65,19 +67,28 @@ def judge(reply: Reply, expect_tool: str) -> Result:
     faults = []
     if not isinstance(answer, str) or garbled.says_nothing(answer):
         faults.append(
-            Fault("the backend's answer is empty", "run the tool-call check; see the backend's log")
+            Fault(say("the backend's answer is empty"), say("run the tool-call check; see the backend's log"))
         )
-    elif nonsense := garbled.fault({"content": longest}, "the backend's answer"):
+    elif nonsense := garbled.fault({"content": longest}, say("the backend's answer")):
         faults.append(nonsense)
     if leak(answer):
-        faults.append(Fault(f"Harmony token {leak(answer)} leaks into the answer", REMEDY))
+        faults.append(Fault(say("Harmony token {leak} leaks into the answer", leak=leak(answer)), REMEDY))
     if expect_tool and expect_tool not in called:
         faults.append(
             Fault(
-                f"tool {expect_tool} was not called; called: {', '.join(called) or 'none'}",
-                "run the tool-call check; a backend that reports no tools_called needs --expect-tool ''",
+                say(
+                    "tool {expect_tool} was not called; called: {called}",
+                    expect_tool=expect_tool,
+                    called=", ".join(called) or say("none"),
+                ),
+                say("run the tool-call check; a backend that reports no tools_called needs --expect-tool ''"),
             )
         )
     session = shorten(str(data.get("session_id")))
     evidence = {"answer": shorten(str(answer)), "tools_called": called, "session_id": session}
-    return conclude("chat", faults, f"answered with {', '.join(called) or 'no tool reported'}", evidence)
+    return conclude(
+        "chat",
+        faults,
+        say("answered with {called}", called=", ".join(called) or say("no tool reported")),
+        evidence,
+    )

@@ -5,6 +5,7 @@ import argparse
 from python_checks.api.openai import answer_faults, ask, choice, end_of, hello
 from python_checks.core import options as opt
 from python_checks.core.result import Result, conclude, shorten
+from python_checks.core.say import say
 
 NEEDS: tuple[str, ...] = ("requests",)
 
@@ -29,4 +30,4 @@ def judge(first: dict[str, object]) -> Result:
     message = first["message"]
     content = str(message.get("content")) if isinstance(message, dict) else ""
     evidence = {"finish_reason": end_of(first), "content": shorten(content)}
-    return conclude("completion", faults, f"answered {shorten(content, 40)!r}", evidence)
+    return conclude("completion", faults, say("answered {content!r}", content=shorten(content, 40)), evidence)

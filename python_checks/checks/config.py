@@ -15,6 +15,7 @@ from python_checks.config import refusals, staged
 from python_checks.core import options as opt
 from python_checks.core import whole_file
 from python_checks.core.result import CheckError, Fault, Result, State
+from python_checks.core.say import say
 from python_checks.log import causes
 from python_checks.service import remedies
 
@@ -60,7 +61,9 @@ def run(options: argparse.Namespace) -> Result:
     if not options.arguments:
         raise CheckError(
             Fault(
-                "no arguments of vLLM are given", "give them behind: config -- --model DIR …", State.UNKNOWN
+                say("no arguments of vLLM are given"),
+                say("give them behind: config -- --model DIR …"),
+                State.UNKNOWN,
             )
         )
     with tempfile.TemporaryDirectory(prefix="vllm-config-") as directory:
@@ -74,8 +77,17 @@ def run(options: argparse.Namespace) -> Result:
                 keep(Path(directory))
             return refusals.judge(outcome.end, options.arguments)
         why = causes.find(output.read_text(errors="replace").splitlines())
-    ended = f"was killed by signal {-outcome.code}" if outcome.code < 0 else f"ended with {outcome.code}"
-    words = f"vLLM {ended} in stage: {outcome.stage}; {why.words or 'it does not say why'}"
+    ended = (
+        say("was killed by signal {code}", code=-outcome.code)
+        if outcome.code < 0
+        else say("ended with {code}", code=outcome.code)
+    )
+    words = say(
+        "vLLM {ended} in stage: {stage}; {words}",
+        ended=ended,
+        stage=outcome.stage,
+        words=why.words or say("it does not say why"),
+    )
     raise CheckError(Fault(words, remedies.remedy(why.text), State.UNKNOWN))
 
 

@@ -13,6 +13,7 @@ from python_checks.conformance import limits
 from python_checks.conformance.cases import Cases, Outcome
 from python_checks.core import options as opt
 from python_checks.core.result import Result, State, conclude
+from python_checks.core.say import say
 from python_checks.report import verdict
 
 NEEDS: tuple[str, ...] = ("requests", "jsonschema")
@@ -52,8 +53,12 @@ def run(options: argparse.Namespace, timed: Timed) -> list[Result]:
     for number, (name, case) in enumerate(plan.items(), 1):
         left = start + options.deadline - time.monotonic()
         if results[0].state is not State.OK or left <= 0:
-            why = "server failed" if left > 0 else f"the deadline of {options.deadline:g} s has passed"
-            results.append(Result(name, State.UNKNOWN, f"not run, {why}"))
+            why = (
+                say("server failed")
+                if left > 0
+                else say("the deadline of {deadline:g} s has passed", deadline=options.deadline)
+            )
+            results.append(Result(name, State.UNKNOWN, say("not run, {why}", why=why)))
             continue
         print(f"{name} ({number} of {len(plan)})", file=sys.stderr, flush=True)
         cases.timeout = min(options.timeout, left)
@@ -66,7 +71,7 @@ def server(options: argparse.Namespace) -> Result:
     reply = fetch("GET", f"{options.url}/version", options.timeout)
     refuse(reply)
     version = reply.data.get("version") if isinstance(reply.data, dict) else None
-    return conclude("server", [], f"vLLM {version}", {"version": version})
+    return conclude("server", [], say("vLLM {version}", version=version), {"version": version})
 
 
 def attempt(name: str, case: Callable[[], Outcome], served: tuple[int, ...], _: argparse.Namespace) -> Result:

@@ -11,8 +11,9 @@ from python_checks.checks import all as all_checks
 from python_checks.checks import gpu, port, status
 from python_checks.core.finding import Finding
 from python_checks.core.result import SEVERITY, Line, Result, State, of, worst
+from python_checks.core.say import joined, msg, say
 from python_checks.core.timed import timed
-from python_checks.doctor import diagnosis, firewall, language, look, places, stuck
+from python_checks.doctor import diagnosis, firewall, look, places, stuck
 from python_checks.doctor.signs import Engine, Signs
 from python_checks.service import engine_facts, registry, targets
 from python_checks.service.facts import Service
@@ -22,11 +23,16 @@ from python_checks.service.registry import Row
 NEEDS: tuple[str, ...] = all_checks.NEEDS
 FORMAT = "screen"
 
+COUNTED = {
+    State.CRITICAL: msg("{number} critical"),
+    State.UNKNOWN: msg("{number} unknown"),
+    State.WARNING: msg("{number} warning"),
+}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of this check: that of `status`, and the language."""
+    """Add the options of this check: that of `status`."""
     status.add_arguments(parser)
-    language.add_language(parser)
 
 
 def run(options: argparse.Namespace) -> Result:
@@ -34,7 +40,9 @@ def run(options: argparse.Namespace) -> Result:
     seen = status.gather()
     known = seen.services
     held = stuck.all_of(known)
-    hangs = {name: "it hangs" for name, found in held.items() if any(each.state != "D" for each in found)}
+    hangs = {
+        name: say("it hangs") for name, found in held.items() if any(each.state != "D" for each in found)
+    }
     vllms = {name: service for name, service in known.items() if service.engine}
     home = registry.home()
     signs = Signs(
@@ -54,7 +62,7 @@ def run(options: argparse.Namespace) -> Result:
         traces=seen.traces,
         now=time.time(),
     )
-    return judge(signs, options.title, options.language)
+    return judge(signs, options.title)
 
 
 OFFLINE = ("model-files",)  # checks that need no server
@@ -86,7 +94,7 @@ def run_all(rows: Sequence[Row], services: Mapping[str, Service], refused: Mappi
         if service.command and service.asked:
             pid = ("--pid", str(service.pid)) if service.pid else ()
             place = ("--host", service.host, "--port", str(service.port), *pid)
-            results.append(ask(f"port of {name}", port, *place))
+            results.append(ask(say("port of {name}", name=name), port, *place))
     engines_here = [service for service in services.values() if service.engine and wants_gpu(service)]
     for service in engines_here:
         result = ask("gpu", gpu, *engine_facts.gpu_arguments(service))
@@ -112,33 +120,35 @@ def engine(vllm: Service, seen: status.Seen) -> Engine:
     )
 
 
-def judge(signs: Signs, title: str, spoken: str = language.ENGLISH) -> Result:
-    """Make one screen of the findings, worst first, then what is well; reason and remedy are English."""
+def judge(signs: Signs, title: str) -> Result:
+    """Make one screen of the findings, worst first, then what is well."""
     findings = sorted(diagnosis.findings(signs), key=lambda each: -SEVERITY.index(each.state))
     state = worst([finding.state for finding in findings]) if findings else State.OK
-    well = ", ".join(diagnosis.well(signs))
-    counts = [
-        (sum(each.state is kind for each in findings), kind.name.lower()) for kind in reversed(SEVERITY)
-    ]
-    words = ", ".join(f"{number} {kind}" for number, kind in counts if number) or "nothing is wrong"
+    well = joined(", ", diagnosis.well(signs))
+    counts = [(sum(each.state is kind for each in findings), words) for kind, words in COUNTED.items()]
+    words = joined(", ", (say(found, number=number) for number, found in counts if number)) or say(
+        "nothing is wrong"
+    )
     lines = [Line(title, words, state)]
     for finding in findings:
         lines += [Line("", ""), *screen(finding)]
-    lines += [Line("", ""), Line("well", well or "nothing")]
-    shown = {"screen": language.translate(lines, spoken)}
+    lines += [Line("", ""), Line(say("well"), well or say("nothing"))]
+    shown = {"screen": lines}
     if not findings:
         return Result("doctor", State.OK, words, evidence=shown)
     first = findings[0]
-    reason = f"{words}: {first.symptom}" + (f"; {first.cause}" if first.cause else "")
+    reason = say("{words}: {symptom}", words=words, symptom=first.symptom) + (
+        say("; {cause}", cause=first.cause) if first.cause else ""
+    )
     return Result("doctor", state, reason, first.remedy, evidence=shown)
 
 
 def screen(finding: Finding) -> list[Line]:
     """Return the lines of one finding; what is not known is left out."""
     parts = (
-        Line("symptom", finding.symptom, finding.state),
-        Line("evidence", finding.evidence),
-        Line("cause", finding.cause),
-        Line("remedy", finding.remedy),
+        Line(say("symptom"), finding.symptom, finding.state),
+        Line(say("evidence"), finding.evidence),
+        Line(say("cause"), finding.cause),
+        Line(say("remedy"), finding.remedy),
     )
     return [part for part in parts if part.words]

@@ -6,6 +6,7 @@ from python_checks.api import embeddings
 from python_checks.api.http import fetch
 from python_checks.core import options as opt
 from python_checks.core.result import Result, conclude
+from python_checks.core.say import say
 
 NEEDS: tuple[str, ...] = ("requests",)
 
@@ -30,5 +31,7 @@ def judge(found: list[embeddings.Vector]) -> Result:
     """Accept vectors that tell the texts apart."""
     faults = embeddings.faults(found, len(embeddings.TEXTS))
     size = len(found[0])
-    words = f"{len(found)} texts have {len(found)} different embeddings of {size} numbers"
+    words = say(
+        "{number} texts have {number} different embeddings of {size} numbers", number=len(found), size=size
+    )
     return conclude("embedding", faults, words, {"numbers": size})

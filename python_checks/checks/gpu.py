@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from python_checks.core.result import CheckError, Result, conclude
+from python_checks.core.say import joined, say
 from python_checks.gpu import arguments, fit, hardware, holders, inventory, nvidia_smi, siblings, xid
 from python_checks.host import processes
 from python_checks.service import registry
@@ -43,9 +44,18 @@ def run(options: argparse.Namespace) -> Result:
     shares = siblings.shares(found.gpus, {row.name: row.options for row in others})
     faults += siblings.judge(gpus, shares, options.gpu_memory_utilization)
     faults += holders.judge(gpus, own, options.gpu_memory_utilization)
-    shared = " (shares the host's memory)"
-    names = ", ".join(f"GPU {gpu.index} {gpu.name}{shared if gpu.shared else ''}" for gpu in gpus) or "no GPU"
-    words = f"driver {found.driver} (CUDA {found.cuda or 'unknown'}), {names}"
+    shared = say(" (shares the host's memory)")
+    gpu_names = (
+        say("GPU {index} {name}{shared}", index=gpu.index, name=gpu.name, shared=shared if gpu.shared else "")
+        for gpu in gpus
+    )
+    names = joined(", ", gpu_names) or say("no GPU")
+    words = say(
+        "driver {driver} (CUDA {cuda}), {names}",
+        driver=found.driver,
+        cuda=found.cuda or say("unknown"),
+        names=names,
+    )
     evidence: dict[str, Any] = {"driver": found.driver, "cuda": found.cuda, "kernel_log": log is not None}
     evidence["gpus"] = [
         vars(gpu)
@@ -59,9 +69,9 @@ def run(options: argparse.Namespace) -> Result:
         budget, more = fit.judge(options, gpus, min(free, default=None))
         faults += more
         evidence["memory"] = budget.figures() if budget else None
-        words += f"; {budget}" if budget and not more else ""
+        words += say("; {budget}", budget=budget) if budget and not more else ""
     result = conclude("gpu", faults, words, evidence)
-    return replace(result, reason=f"{result.reason}; {words}") if faults else result
+    return replace(result, reason=joined("; ", (result.reason, words))) if faults else result
 
 
 def _or_nothing(timeout: float, *arguments: str) -> str:

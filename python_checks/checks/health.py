@@ -5,6 +5,7 @@ import argparse
 from python_checks.api.http import Reply, fetch, refusal
 from python_checks.core import options as opt
 from python_checks.core.result import Fault, Result, conclude
+from python_checks.core.say import say
 
 NEEDS: tuple[str, ...] = ("requests",)
 
@@ -29,15 +30,19 @@ def judge(reply: Reply) -> Result:
     if reply.status == 503:
         faults.append(
             Fault(
-                f"/health says 503: the engine is dead ({refusal(reply)})",
-                "vLLM ends by itself within seconds and is restarted; the cause is the last ERROR in its log",
+                say("/health says 503: the engine is dead ({refusal})", refusal=refusal(reply)),
+                say(
+                    "vLLM ends by itself within seconds and is restarted; the cause is the last ERROR in its log"
+                ),
             )
         )
     elif reply.status != 200:
         faults.append(
             Fault(
-                f"/health says {reply.status}: {refusal(reply)}",
-                "something else than vLLM seems to listen there: ss -ltnp; check the host and port of --url",
+                say("/health says {status}: {refusal}", status=reply.status, refusal=refusal(reply)),
+                say(
+                    "something else than vLLM seems to listen there: ss -ltnp; check the host and port of --url"
+                ),
             )
         )
-    return conclude("health", faults, "/health says 200", {"status": reply.status})
+    return conclude("health", faults, say("/health says 200"), {"status": reply.status})

@@ -12,6 +12,7 @@ from python_checks.api.openai import PATH, end_of
 from python_checks.api.stream import Streamed, read, reads
 from python_checks.core import options as opt
 from python_checks.core.result import Fault, Figure, Result, State, conclude, shorten
+from python_checks.core.say import say
 from python_checks.core.words import count
 
 NEEDS: tuple[str, ...] = ("requests",)
@@ -20,13 +21,17 @@ TIMEOUT = 120.0
 FEWEST = 3  # events with a token; two of them have one gap, which tells nothing
 TOGETHER = 2.0  # events a read: a stream that nothing holds back has 1, and a little more on a busy host
 
-QUEUE = "requests wait or the engine is busy: see vllm:num_requests_waiting and _running in /metrics"
+QUEUE = say("requests wait or the engine is busy: see vllm:num_requests_waiting and _running in /metrics")
 REMEDIES = {
     "ttft": QUEUE,
-    "gap_p95": f"{QUEUE}; a --stream-interval of vLLM above 1 and a proxy that buffers make gaps, too",
+    "gap_p95": say(
+        "{queue}; a --stream-interval of vLLM above 1 and a proxy that buffers make gaps, too", queue=QUEUE
+    ),
     "tokens_per_second": QUEUE,
-    "events_per_read": "a proxy holds events back: option http-no-delay in HAProxy, proxy_buffering off in nginx "
-    "(or a header X-Accel-Buffering: no); ask vLLM itself to compare",
+    "events_per_read": say(
+        "a proxy holds events back: option http-no-delay in HAProxy, proxy_buffering off in nginx (or a "
+        "header X-Accel-Buffering: no); ask vLLM itself to compare"
+    ),
 }
 
 
@@ -100,8 +105,12 @@ def judge(streamed: Streamed, ttft: Limits, gap: Limits, rate: Limits) -> Result
     contents = [event.at for event in said if says(event, ("content",))]
     figures += [Figure("first_content", at - streamed.start, "s") for at in contents[:1]]
     if len(said) < FEWEST or not isinstance(tokens, int):
-        words = f"{count(len(said), 'event')} with a token, {tokens} tokens by usage: too little to judge gaps and rate"
-        remedy = "did the answer end early, or does --stream-interval of vLLM gather its tokens?"
+        words = say(
+            "{events} with a token, {tokens} tokens by usage: too little to judge gaps and rate",
+            events=count(len(said), "no event", "{number} event", "{number} events"),
+            tokens=tokens,
+        )
+        remedy = say("did the answer end early, or does --stream-interval of vLLM gather its tokens?")
         faults.append(Fault(words, remedy, State.UNKNOWN))
     else:
         # The last token comes with finish_reason, and may be one that says nothing.
@@ -115,7 +124,7 @@ def judge(streamed: Streamed, ttft: Limits, gap: Limits, rate: Limits) -> Result
         "events": len(streamed.events),
         "reads": streamed.reads,
     }
-    good = ", ".join(f"{figure.name} {say(figure)}" for figure in figures[:1])  # the others are beside it
+    good = ", ".join(f"{figure.name} {value(figure)}" for figure in figures[:1])  # the others are beside it
     return replace(conclude("latency", faults, good, evidence), figures=tuple(figures))
 
 
@@ -138,10 +147,21 @@ def over(figure: Figure) -> list[Fault]:
     sign = -1 if figure.name == "tokens_per_second" else 1
     for state, limit in ((State.CRITICAL, figure.critical), (State.WARNING, figure.warning)):
         if limit is not None and figure.value * sign > limit * sign:
-            return [Fault(f"{figure.name} is {say(figure)}, limit {limit:g}", REMEDIES[figure.name], state)]
+            return [
+                Fault(
+                    say(
+                        "{name} is {value}, limit {limit:g}",
+                        name=figure.name,
+                        value=value(figure),
+                        limit=limit,
+                    ),
+                    REMEDIES[figure.name],
+                    state,
+                )
+            ]
     return []
 
 
-def say(figure: Figure) -> str:
+def value(figure: Figure) -> str:
     """Return value and unit in words."""
     return f"{round(figure.value, 3):g} {figure.unit}".rstrip()

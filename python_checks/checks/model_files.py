@@ -5,6 +5,7 @@ from pathlib import Path
 
 from python_checks.core import options as opt
 from python_checks.core.result import CheckError, Fault, Result, State
+from python_checks.core.say import say
 from python_checks.model import files
 
 NEEDS: tuple[str, ...] = ()
@@ -26,5 +27,5 @@ def add_arguments(parser: argparse.ArgumentParser, alone: bool = True) -> None:
 def run(options: argparse.Namespace) -> Result:
     """Read the small files whole and of each weight file the header only."""
     if options.directory is None:
-        raise CheckError(Fault("no directory is given", "give --directory DIR", State.UNKNOWN))
+        raise CheckError(Fault(say("no directory is given"), say("give --directory DIR"), State.UNKNOWN))
     return files.look(options.directory)

@@ -4,6 +4,7 @@ import argparse
 
 from python_checks.core import options as opt
 from python_checks.core.result import Result, conclude
+from python_checks.core.say import say
 from python_checks.host import ports, processes
 from python_checks.host.ports import Holders
 
@@ -22,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> Result:
     """Try to bind; if that fails, look for the holder."""
     if ports.free(options.host, options.port):
-        return conclude("port", [], f"{options.host}:{options.port} is free")
+        return conclude("port", [], say("{host}:{port} is free", host=options.host, port=options.port))
     return judge(options.host, options.port, options.pid, ports.holders(options.host, options.port))
 
 
@@ -32,5 +33,8 @@ def judge(host: str, port: int, own: int | None, held: Holders) -> Result:
     evidence = {"holders": [processes.describe(pid) for pid in held.pids]}
     fault = ports.stranger(place, held, lambda pid: own is not None and processes.belongs(pid, own))
     return conclude(
-        "port", [fault] if fault else [], f"{place} is held by our own server (pid {own})", evidence
+        "port",
+        [fault] if fault else [],
+        say("{place} is held by our own server (pid {own})", place=place, own=own),
+        evidence,
     )

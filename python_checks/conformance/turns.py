@@ -7,10 +7,11 @@ from python_checks.api import stream
 from python_checks.api.joined import accept
 from python_checks.api.openai import PATH, ask, choice
 from python_checks.core.result import CheckError, Fault, State, shorten
+from python_checks.core.say import say
 
 CHAT = ("prompt_tokens", "completion_tokens", "total_tokens")
 RESPONSES = ("input_tokens", "output_tokens", "total_tokens")
-USAGE = "clients that count tokens fail: see what changes the reply on its way, or update vLLM"
+USAGE = say("clients that count tokens fail: see what changes the reply on its way, or update vLLM")
 
 
 class Turn(NamedTuple):
@@ -48,18 +49,28 @@ def words(calls: Sequence[dict[str, Any]]) -> str:
 
 def not_run(why: str) -> CheckError:
     """Return the error of a case that could not be tried."""
-    return CheckError(Fault(f"not run, {why}", "", State.UNKNOWN))
+    return CheckError(Fault(say("not run, {why}", why=why), "", State.UNKNOWN))
 
 
 def judge_usage(usage: object, names: Sequence[str] = CHAT) -> list[Fault]:
     """Return what is wrong with `usage`, whose fields `names` are those of input, output and their sum."""
     if not isinstance(usage, dict):
-        return [Fault(f"no usage: {shorten(str(usage))}", USAGE)]
+        return [Fault(say("no usage: {usage}", usage=shorten(str(usage))), USAGE)]
     counts = [usage.get(name) for name in names]
     if not all(isinstance(count, int) and count > 0 for count in counts):
         told = ", ".join(f"{name} {count}" for name, count in zip(names, counts, strict=True))
-        return [Fault(f"usage without counts: {told}", USAGE)]
+        return [Fault(say("usage without counts: {told}", told=told), USAGE)]
     before, new, total = counts
     if before + new != total:  # type: ignore[operator]  # they are numbers, see above
-        return [Fault(f"usage does not add up: {before} + {new} is not {total}", USAGE)]
+        return [
+            Fault(
+                say(
+                    "usage does not add up: {before} + {new} is not {total}",
+                    before=before,
+                    new=new,
+                    total=total,
+                ),
+                USAGE,
+            )
+        ]
     return []

@@ -3,6 +3,8 @@
 import re
 from typing import Any
 
+from python_checks.core.say import Said
+
 SHORTEST = 4  # characters; a shorter key guards nothing, and to hide it would spoil every word that holds it
 MASK = "***"
 
@@ -21,6 +23,8 @@ def hide(word: str) -> None:
 
 def without(value: Any) -> Any:
     """Return a text, or JSON values, without the hidden words."""
+    if isinstance(value, Said):
+        return value.through(without) if _words else value
     if isinstance(value, str):
         for word in sorted(_words, key=len, reverse=True):
             value = _words[word].sub(MASK, value)

@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 from python_checks.core.result import CheckError, Fault
+from python_checks.core.say import say
 
 URL = "http://127.0.0.1:8000"
 MODEL = "gpt-oss-120b"
@@ -34,7 +35,7 @@ class ServiceParser(Parser):
 
     def error(self, message: str) -> NoReturn:
         """Report it as a fault."""
-        raise CheckError(Fault(message, "correct this option of the service, and deploy again"))
+        raise CheckError(Fault(message, say("correct this option of the service, and deploy again")))
 
 
 def url(value: str) -> str:

@@ -4,9 +4,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from functools import partial
 from typing import Any, NamedTuple
 
 from python_checks.core.hidden import without
+from python_checks.core.say import Said, joined, say
 
 
 class State(IntEnum):
@@ -16,6 +18,11 @@ class State(IntEnum):
     WARNING = 1
     CRITICAL = 2
     UNKNOWN = 3
+
+    @property
+    def word(self) -> Said:
+        """Return its name for a person."""
+        return (say("ok"), say("warning"), say("critical"), say("unknown"))[self]
 
 
 # Worst last: a proven fault outranks a check that could not be made, and that outranks a warning.
@@ -103,7 +110,7 @@ class Result:
 
 def of(result: Result, service: str, several: bool) -> Result:
     """Return a result as one of a service; `several`: others of the host have such a one, so that its name says of which it is."""
-    name = f"{result.check} of {service}" if several else result.check
+    name = say("{check} of {service}", check=result.check, service=service) if several else result.check
     return replace(result, check=name, service=service)
 
 
@@ -131,11 +138,13 @@ def plain(text: str) -> str:
 
 def one_line(text: str) -> str:
     """Return `text` with every run of white space and control characters as one blank."""
-    return " ".join(plain(text).split())
+    return text.through(one_line) if isinstance(text, Said) else " ".join(plain(text).split())
 
 
 def shorten(text: str, length: int = 120) -> str:
     """Return `text` on one line, cut to `length` characters with an ellipsis; no part of an API key is left of it."""
+    if isinstance(text, Said):
+        return text.through(partial(shorten, length=length))
     # Of megabytes only the beginning is shown, so only that is read.
     start = without(text).strip()[: 50 * length]
     line = one_line(start)
@@ -163,7 +172,7 @@ def conclude(
     return Result(
         check,
         worst([fault.state for fault in faults]),
-        "; ".join(fault.reason for fault in faults),
-        "; ".join(dict.fromkeys(fault.remedy for fault in faults if fault.remedy)),
+        joined("; ", (fault.reason for fault in faults)),
+        joined("; ", dict.fromkeys(fault.remedy for fault in faults if fault.remedy)),
         evidence=evidence or {},
     )

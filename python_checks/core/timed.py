@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from python_checks.core.result import CheckError, Result, State, conclude
+from python_checks.core.say import say
 
 
 def timed(name: str, check: Callable[[argparse.Namespace], Result], options: argparse.Namespace) -> Result:
@@ -17,6 +18,9 @@ def timed(name: str, check: Callable[[argparse.Namespace], Result], options: arg
         result = conclude(name, [error.fault], "")
     except Exception as error:
         result = Result(
-            name, State.UNKNOWN, f"unforeseen {type(error).__name__}: {error}", "report this with the options"
+            name,
+            State.UNKNOWN,
+            say("unforeseen {name}: {error}", name=type(error).__name__, error=error),
+            say("report this with the options"),
         )
     return replace(result, check=name, seconds=time.monotonic() - start)

@@ -2,24 +2,32 @@
 
 import time
 
+from python_checks.core.say import Said, say
+
 GIB, MIB = 2**30, 2**20
 
 
-def span(seconds: float) -> str:
+def span(seconds: float) -> Said:
     """Return how long something takes: `12 s`, `3 min`, `5 h 20 min`, `3 days`."""
     minutes, hours = round(seconds / 60), seconds / 3600
     if seconds < 100:
-        return f"{max(0, round(seconds))} s"
+        return say("{number} s", number=max(0, round(seconds)))
     if minutes < 100:
-        return f"{minutes} min"
+        return say("{number} min", number=minutes)
     if hours < 10:
-        return f"{minutes // 60} h {minutes % 60} min" if minutes % 60 else f"{minutes // 60} h"
-    return f"{round(hours)} h" if hours < 48 else f"{round(hours / 24)} days"
+        number, rest = divmod(minutes, 60)
+        return (
+            say("{number} h {rest} min", number=number, rest=rest)
+            if rest
+            else say("{number} h", number=number)
+        )
+    days = round(hours / 24)
+    return say("{number} h", number=round(hours)) if hours < 48 else say("{number} days", number=days)
 
 
-def ago(then: float, now: float) -> str:
+def ago(then: float, now: float) -> Said:
     """Return how long ago something was."""
-    return f"{span(now - then)} ago" if now - then >= 1 else "just now"
+    return say("{age} ago", age=span(now - then)) if now - then >= 1 else say("just now")
 
 
 def stamp(then: float, now: float) -> str:
@@ -28,7 +36,6 @@ def stamp(then: float, now: float) -> str:
     return time.strftime(f"{day}%H:%M", time.localtime(then))
 
 
-def count(number: int, noun: str) -> str:
-    """Return `no restart`, `1 restart`, `2 restarts`, `2 processes`."""
-    plural = "" if number in (0, 1) else "es" if noun.endswith("s") else "s"
-    return f"{number or 'no'} {noun}{plural}"
+def count(number: int, none: str, one: str, many: str, **values: object) -> Said:
+    """Return the message that fits a number, which fills its hole `{number}`."""
+    return say(many if number > 1 else one if number else none, number=number, **values)

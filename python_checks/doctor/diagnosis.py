@@ -4,18 +4,19 @@ from collections.abc import Iterator
 
 from python_checks.core.finding import Finding
 from python_checks.core.result import Result, State, shorten
+from python_checks.core.say import joined, say
 from python_checks.doctor import firewall, of_service, places, tool_flags
 from python_checks.doctor.signs import Signs
 from python_checks.service.facts import CHAT
 
 WATCHERS = {  # by the label of their line
-    "canary": ("the canary", "see what it said before: journalctl -u canary, or logs/canary.log"),
-    "nightly": ("the deep probe", "run it by hand: bin/checks conformance --format table"),
+    "canary": (say("the canary"), say("see what it said before: journalctl -u canary, or logs/canary.log")),
+    "nightly": (say("the deep probe"), say("run it by hand: bin/checks conformance --format table")),
 }
-CUT_OFF = (
+CUT_OFF = say(
     "a deploy was cut off before its probes: it was killed, its controller went off, or this host was booted"
 )
-OTHER_NAME = "who asks vLLM for a name that it does not serve gets 404"
+OTHER_NAME = say("who asks vLLM for a name that it does not serve gets 404")
 
 
 def findings(signs: Signs) -> list[Finding]:
@@ -43,7 +44,7 @@ def of_tools(signs: Signs) -> Iterator[Finding]:
                 for each in _bad(signs)
                 if _kind(each) == "tool-call" and each.service in ("", name)
             ]
-            symptom = f"tool-call: {seen[0]}" if seen else tool_flags.SYMPTOM
+            symptom = say("tool-call: {seen}", seen=seen[0]) if seen else tool_flags.SYMPTOM
             if engine.command:
                 yield from tool_flags.of_command(engine.command, engine.model_type, symptom)
             yield from tool_flags.of_version(engine.version, engine.model_type, engine.environment)
@@ -55,10 +56,17 @@ def of_name(signs: Signs) -> Iterator[Finding]:
         if _kind(result) == "models" and result.evidence.get("models"):
             served = ", ".join(result.evidence["models"])
             service = signs.services.get(result.service)
-            flag = f"--served-model-name {service.served_name if service else 'unknown'}"
-            evidence = f"/v1/models names {served}; vLLM's command: {flag}"
+            evidence = say(
+                "/v1/models names {served}; vLLM's command: --served-model-name {name}",
+                served=served,
+                name=service.served_name if service else say("unknown"),
+            )
             yield Finding(
-                result.state, f"{result.check}: {result.reason}", evidence, OTHER_NAME, result.remedy
+                result.state,
+                say("{check}: {reason}", check=result.check, reason=result.reason),
+                evidence,
+                OTHER_NAME,
+                result.remedy,
             )
 
 
@@ -74,29 +82,32 @@ def of_watch(signs: Signs) -> Iterator[Finding]:
     for line in signs.watch:
         nothing_more = line.words.startswith("alive") and any(symptom in line.words for symptom in told)
         if line.state is not State.OK and not nothing_more:
-            label, of, name = line.label.partition(" of ")
+            label, _, name = line.label.partition(" of ")
             who, remedy = WATCHERS[label]
-            who += of + name
-            yield Finding(line.state, f"{who} says '{line.words}'", remedy=remedy)
+            who = say("{who} of {name}", who=who, name=name) if name else who
+            yield Finding(line.state, say("{who} says '{words}'", who=who, words=line.words), remedy=remedy)
 
 
 def of_host(signs: Signs) -> Iterator[Finding]:
     """Judge the host: disks, directories, compiler, engines of others."""
     for disk in signs.disks:
         if disk.state is not State.OK:
-            cause = "logs, caches, environments and models of vllm-deploy, or files of others"
-            remedy = f"see what is large: du -xh --max-depth=2 {' '.join(disk.paths)} | sort -h | tail; remove what is old"
-            yield Finding(disk.state, f"disk nearly full: {disk}", "", cause, remedy)
+            cause = say("logs, caches, environments and models of vllm-deploy, or files of others")
+            remedy = say(
+                "see what is large: du -xh --max-depth=2 {paths} | sort -h | tail; remove what is old",
+                paths=" ".join(disk.paths),
+            )
+            yield Finding(disk.state, say("disk nearly full: {disk}", disk=disk), "", cause, remedy)
     yield from places.judge(signs.places)
     lacks = list(dict.fromkeys(each for engine in signs.engines.values() for each in engine.lacks))
     if lacks:
-        cause = "vLLM compiles at its first request: it turns healthy, and that request ends it"
-        install = "sudo apt-get install -y g++ python3-dev, then restart vLLM"
-        yield Finding(State.CRITICAL, f"missing: {', '.join(lacks)}", "", cause, install)
+        cause = say("vLLM compiles at its first request: it turns healthy, and that request ends it")
+        install = say("sudo apt-get install -y g++ python3-dev, then restart vLLM")
+        yield Finding(State.CRITICAL, say("missing: {lacks}", lacks=joined(", ", lacks)), "", cause, install)
     serves = any(service.pid for service in signs.services.values() if service.engine)
     for fault in signs.strangers:  # beside a server they only take memory; a start they may keep away
         state = State.WARNING if serves else State.CRITICAL
-        cause = "left by a vLLM that was killed, or another server"
+        cause = say("left by a vLLM that was killed, or another server")
         yield Finding(state, shorten(fault.reason, 300), "", cause, shorten(fault.remedy, 300))
 
 
@@ -108,7 +119,9 @@ def of_checks(signs: Signs, explained: set[str], other_name: bool) -> Iterator[F
         if _kind(result) not in explained and not follows:
             alike.setdefault((result.state, result.reason, result.remedy), []).append(result.check)
     for (state, reason, remedy), names in alike.items():
-        yield Finding(state, f"{', '.join(names)}: {reason}", remedy=remedy)
+        yield Finding(
+            state, say("{names}: {reason}", names=joined(", ", names), reason=reason), remedy=remedy
+        )
 
 
 def well(signs: Signs) -> list[str]:
@@ -120,9 +133,9 @@ def well(signs: Signs) -> list[str]:
     ]
     names = [_address(name, signs) for name in names]
     names += [result.check for result in signs.results if result.state is State.OK]
-    names += ["disk"] if all(disk.state is State.OK for disk in signs.disks) else []
+    names += [say("disk")] if all(disk.state is State.OK for disk in signs.disks) else []
     looked_at = [engine for name, engine in signs.engines.items() if signs.services[name].command]
-    return names + (["compiler"] if looked_at and not any(engine.lacks for engine in looked_at) else [])
+    return names + ([say("compiler")] if looked_at and not any(engine.lacks for engine in looked_at) else [])
 
 
 def _bad(signs: Signs) -> list[Result]:
@@ -141,5 +154,5 @@ def _kind(result: Result) -> str:
 
 def _address(name: str, signs: Signs) -> str:
     service = signs.services[name]
-    only = " for this host only" if firewall.is_local(service) else ""
-    return f"{name} ({service.host}:{service.port}{only})"
+    only = say(" for this host only") if firewall.is_local(service) else ""
+    return say("{name} ({host}:{port}{only})", name=name, host=service.host, port=service.port, only=only)

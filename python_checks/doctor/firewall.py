@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from python_checks.core import command
 from python_checks.core.finding import Finding
 from python_checks.core.result import State
+from python_checks.core.say import say
 from python_checks.service.facts import Service
 
 TIMEOUT = 10.0  # seconds
 SBIN = "/usr/local/sbin:/usr/sbin:/sbin"  # where it is; no user's PATH has it
 UFW = ("ufw", "status", "verbose")
-CAUSE = "the firewall of this host lets nobody in at this port"
+CAUSE = say("the firewall of this host lets nobody in at this port")
 _RULE = re.compile(r"^(\S.*?) {2,}(ALLOW|LIMIT|DENY|REJECT)(?: IN)? {2,}(.*?) *(?:#.*)?$")
 _PORTS = re.compile(r"^([\d,:]+)(?:/(\w+))?(?: \([^)]*\))?$")
 
@@ -47,7 +48,7 @@ def by_ufw(text: str, port: int) -> Wall | None:
     """Read `ufw status verbose`: the first rule that fits decides, then the default."""
     if not text.startswith("Status: active"):
         return None
-    remedy = f"let in who may use it: sudo ufw allow from ADDRESS to any port {port} proto tcp"
+    remedy = say("let in who may use it: sudo ufw allow from ADDRESS to any port {port} proto tcp", port=port)
     for line in text.splitlines():
         rule = _RULE.match(line)
         if not rule or "(v6)" in rule[1]:
@@ -56,9 +57,13 @@ def by_ufw(text: str, port: int) -> Wall | None:
         if fits is not False and rule[2] in ("ALLOW", "LIMIT"):  # at least for some hosts
             return None
         if fits and anywhere:
-            return Wall(f"ufw status: {' '.join(line.split())}", remedy)
+            return Wall(say("ufw status: {rule}", rule=" ".join(line.split())), remedy)
     default = re.search(r"^Default: (?:deny|reject) \(incoming\)", text, re.MULTILINE)
-    return Wall(f"ufw status: {default[0]}, and no rule for port {port}", remedy) if default else None
+    return (
+        Wall(say("ufw status: {default}, and no rule for port {port}", default=default[0], port=port), remedy)
+        if default
+        else None
+    )
 
 
 def _fits(to: str, port: int) -> bool | None:
@@ -75,7 +80,9 @@ def _fits(to: str, port: int) -> bool | None:
 def judge(services: Mapping[str, Service], found: Mapping[str, Wall]) -> Iterator[Finding]:
     """Make a finding of each."""
     for name, wall in found.items():
-        words = f"other hosts get no connection to {name} at port {services[name].port}"
+        words = say(
+            "other hosts get no connection to {name} at port {port}", name=name, port=services[name].port
+        )
         yield Finding(State.WARNING, words, wall.words, CAUSE, wall.remedy)
 
 

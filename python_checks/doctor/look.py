@@ -7,6 +7,7 @@ from pathlib import Path
 
 from python_checks.core import command
 from python_checks.core.result import Fault
+from python_checks.core.say import say
 from python_checks.host import processes, sockets
 from python_checks.service import engines
 from python_checks.service.facts import Service
@@ -28,7 +29,7 @@ def missing_compiler(vllm: Service) -> list[str]:
             found = command.run((str(interpreter), "-I", "-c", HEADERS), 20).text.strip()
         except (OSError, TimeoutError):
             found = ""
-        lacks += ["the headers of its Python (python3-dev)"] if found == "False" else []
+        lacks += [say("the headers of its Python (python3-dev)")] if found == "False" else []
     return lacks
 
 
@@ -39,8 +40,16 @@ def program(service: Service) -> str:
         if not path.is_absolute() or (path.is_file() and os.access(path, os.X_OK)):
             return ""
         if path.is_symlink() and not path.exists():
-            return f"its program {path} leads to {path.readlink()}, which is not there"
-        return f"its program {path} cannot be run" if path.exists() else f"its program {path} is not there"
+            return say(
+                "its program {path} leads to {readlink}, which is not there",
+                path=path,
+                readlink=path.readlink(),
+            )
+        return (
+            say("its program {path} cannot be run", path=path)
+            if path.exists()
+            else say("its program {path} is not there", path=path)
+        )
     except OSError:  # a directory that is closed to us says nothing
         return ""
 

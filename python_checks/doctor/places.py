@@ -9,6 +9,7 @@ from pathlib import Path
 
 from python_checks.core.finding import Finding
 from python_checks.core.result import CheckError, State
+from python_checks.core.say import say
 from python_checks.host import processes, users
 from python_checks.service.facts import Service
 
@@ -114,40 +115,58 @@ def judge(found: Mapping[str, Sequence[Place]]) -> Iterator[Finding]:
     """Judge each directory once, whichever services write there."""
     pairs = [(name, place) for name, each in found.items() for place in each]
     for name, place in {place.path: (name, place) for name, place in reversed(pairs)}.values():
-        where = f"{place.path}: owner {place.owner}, mode {place.mode}"
-        symptom = f"{name} cannot write to {place.path}"
+        where = say("{path}: owner {owner}, mode {mode}", path=place.path, owner=place.owner, mode=place.mode)
+        symptom = say("{name} cannot write to {path}", name=name, path=place.path)
         if place.forbidden:
             if place.compiled:  # elsewhere it is meant
-                cause = "the sandbox of its unit lets it only read there"
-                remedy = (
-                    f"systemctl edit {name}: ReadWritePaths={place.path} below [Service]; then restart it"
+                cause = say("the sandbox of its unit lets it only read there")
+                remedy = say(
+                    "systemctl edit {name}: ReadWritePaths={path} below [Service]; then restart it",
+                    name=name,
+                    path=place.path,
                 )
                 yield Finding(State.CRITICAL, symptom, where, cause, remedy)
         elif place.read_only:
-            cause = (
+            cause = say(
                 "its file system is mounted read-only: by fstab, or by the kernel after errors of the disk"
             )
-            remedy = f"see dmesg; then: sudo mount -o remount,rw $(findmnt -no TARGET -T {place.path})"
-            yield Finding(State.CRITICAL, symptom, f"mount option ro; {where}", cause, remedy)
+            remedy = say(
+                "see dmesg; then: sudo mount -o remount,rw $(findmnt -no TARGET -T {path})", path=place.path
+            )
+            yield Finding(
+                State.CRITICAL, symptom, say("mount option ro; {where}", where=where), cause, remedy
+            )
         elif place.full:
-            cause = "its file system has no inode left: too many small files"
-            yield Finding(State.CRITICAL, symptom, "df -i: 100 %", cause, "remove old caches: see df -i")
+            cause = say("its file system has no inode left: too many small files")
+            yield Finding(State.CRITICAL, symptom, "df -i: 100 %", cause, say("remove old caches: see df -i"))
         elif not place.writable:
-            cause = f"it runs as {place.user}, who may not write there: a vLLM that another user started may have made it"
-            remedy = f"sudo chown -R {place.user}: {place.path}"
+            cause = say(
+                "it runs as {user}, who may not write there: a vLLM that another user started may have made it",
+                user=place.user,
+            )
+            remedy = say("sudo chown -R {user}: {path}", user=place.user, path=place.path)
             yield Finding(State.CRITICAL, symptom, where, cause, remedy)
         elif place.foreign:
-            words = f"{place.path} holds what {name} may not be able to change"
-            cause = "a vLLM that another user started by hand, such as root, left it"
-            evidence = f"{where}; of others: {', '.join(place.foreign[:3])}"
-            yield Finding(State.WARNING, words, evidence, cause, f"sudo chown -R {place.owner}: {place.path}")
-        if place.compiled and place.noexec:
-            symptom = f"{name} cannot run what it compiles into {place.path}"
-            cause = "its file system is mounted noexec, and compiled code is loaded from there"
-            remedy = (
-                f"sudo mount -o remount,exec $(findmnt -no TARGET -T {place.path}); correct /etc/fstab, too"
+            words = say("{path} holds what {name} may not be able to change", path=place.path, name=name)
+            cause = say("a vLLM that another user started by hand, such as root, left it")
+            evidence = say("{where}; of others: {foreign}", where=where, foreign=", ".join(place.foreign[:3]))
+            yield Finding(
+                State.WARNING,
+                words,
+                evidence,
+                cause,
+                say("sudo chown -R {owner}: {path}", owner=place.owner, path=place.path),
             )
-            yield Finding(State.CRITICAL, symptom, f"mount option noexec; {where}", cause, remedy)
+        if place.compiled and place.noexec:
+            symptom = say("{name} cannot run what it compiles into {path}", name=name, path=place.path)
+            cause = say("its file system is mounted noexec, and compiled code is loaded from there")
+            remedy = say(
+                "sudo mount -o remount,exec $(findmnt -no TARGET -T {path}); correct /etc/fstab, too",
+                path=place.path,
+            )
+            yield Finding(
+                State.CRITICAL, symptom, say("mount option noexec; {where}", where=where), cause, remedy
+            )
 
 
 def _is_there(root: Path, path: Path) -> bool:

@@ -10,11 +10,12 @@ from pathlib import Path
 
 from python_checks.core.finding import Finding
 from python_checks.core.result import State
+from python_checks.core.say import joined, say
 from python_checks.core.words import span
 from python_checks.host import cgroups, processes
 from python_checks.service.facts import Service
 
-STATES = {"T": "stopped", "t": "held by a debugger", "D": "waiting in the kernel"}
+STATES = {"T": say("stopped"), "t": say("held by a debugger"), "D": say("waiting in the kernel")}
 LOOKS, PAUSE = 4, 0.25  # a disk keeps a process in state D for a moment, too
 
 
@@ -29,8 +30,14 @@ class Stuck:
 
     def __str__(self) -> str:
         """Return it in words."""
-        since = f", it last ran {span(self.idle)} ago" if self.idle is not None else ""
-        return f"{self.words} is {STATES[self.state]} (state {self.state}){since}"
+        since = say(", it last ran {age} ago", age=span(self.idle)) if self.idle is not None else ""
+        return say(
+            "{process} is {how} (state {state}){since}",
+            process=self.words,
+            how=STATES[self.state],
+            state=self.state,
+            since=since,
+        )
 
 
 def find(service: Service) -> list[Stuck]:
@@ -53,18 +60,21 @@ def find(service: Service) -> list[Stuck]:
 
 def judge(service: Service, found: Sequence[Stuck]) -> Iterator[Finding]:
     """Make one finding of the stopped processes of a service, and one of those that the kernel holds."""
-    symptom = f"{service.name} hangs: it gives no answer, or will give none"
+    symptom = say("{name} hangs: it gives no answer, or will give none", name=service.name)
     stopped = [each for each in found if each.state != "D"]
     if stopped:
         pids = " ".join(str(each.pid) for each in stopped)
-        cause = "somebody stopped it (kill -STOP, Ctrl-Z, a debugger); what waits for it hangs, too"
-        remedy = f"kill -CONT {pids}; if it still hangs: {service.restart}"
-        yield Finding(State.CRITICAL, symptom, "; ".join(map(str, stopped)), cause, remedy)
+        cause = say("somebody stopped it (kill -STOP, Ctrl-Z, a debugger); what waits for it hangs, too")
+        remedy = say("kill -CONT {pids}; if it still hangs: {restart}", pids=pids, restart=service.restart)
+        yield Finding(State.CRITICAL, symptom, joined("; ", map(str, stopped)), cause, remedy)
     waiting = [each for each in found if each.state == "D"]
     if waiting:
-        cause = "a driver or a disk does not answer it"
-        remedy = f"see dmesg and nvidia-smi; then: {service.restart}; what outlives kill -9 takes a reboot of the host"
-        yield Finding(State.CRITICAL, symptom, "; ".join(map(str, waiting)), cause, remedy)
+        cause = say("a driver or a disk does not answer it")
+        remedy = say(
+            "see dmesg and nvidia-smi; then: {restart}; what outlives kill -9 takes a reboot of the host",
+            restart=service.restart,
+        )
+        yield Finding(State.CRITICAL, symptom, joined("; ", map(str, waiting)), cause, remedy)
 
 
 def all_of(services: Mapping[str, Service]) -> dict[str, list[Stuck]]:

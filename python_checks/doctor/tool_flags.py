@@ -6,14 +6,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from python_checks.config.refusals import given
 from python_checks.core.finding import Finding
 from python_checks.core.result import State
+from python_checks.core.say import joined, say
 
-SYMPTOM = "tool calls do not work: tool_calls is null, and what was meant as a call is lost or in content"
+SYMPTOM = say(
+    "tool calls do not work: tool_calls is null, and what was meant as a call is lost or in content"
+)
 GPT_OSS = "gpt_oss"
 PARSER = "openai"  # gpt-oss's
 AUTO, NAME = "--enable-auto-tool-choice", "--tool-call-parser"
-DEPLOY = "inventory: vllm_tool_call_parser: openai; then deploy: ansible-playbook deploy.yml"
+DEPLOY = say("inventory: vllm_tool_call_parser: openai; then deploy: ansible-playbook deploy.yml")
 VOCABULARY = "TIKTOKEN_ENCODINGS_BASE"
-UPGRADE = "deploy the vLLM of our lock: ansible-playbook deploy.yml"
+UPGRADE = say("deploy the vLLM of our lock: ansible-playbook deploy.yml")
 # vLLM's versions, from which on a thing works (vllm#22386; vllm#45560; its dependency oss-harmony instead of openai-harmony).
 FIRST_PARSER, BINDS, OWN_VOCABULARY = (0, 10, 2), (0, 25, 0), (0, 31, 0)
 
@@ -30,14 +33,35 @@ def of_command(command: Sequence[str], model_type: str, symptom: str = SYMPTOM) 
     missing = [flag for flag in (AUTO, NAME) if flag not in flags]
     name = flags.get(NAME, "")
     if missing and "--config" not in flags:
-        evidence = f"the command of vLLM: {_shown(flags)}"
-        cause = f"its command lacks {' and '.join(missing)}"
-        remedy = f"start vLLM with {AUTO} {NAME} {PARSER if model_type == GPT_OSS else 'PARSER'} ({DEPLOY})"
+        evidence = say("the command of vLLM: {flags}", flags=_shown(flags))
+        cause = say("its command lacks {missing}", missing=joined(say(" and "), missing))
+        remedy = say(
+            "start vLLM with {auto} {flag} {parser} ({deploy})",
+            auto=AUTO,
+            flag=NAME,
+            parser=PARSER if model_type == GPT_OSS else "PARSER",
+            deploy=DEPLOY,
+        )
         yield Finding(State.CRITICAL, symptom, evidence, cause, remedy)
     elif name and model_type == GPT_OSS and name != PARSER:
-        evidence = f"the command of vLLM: {NAME} {name}; the model's config.json: model_type {model_type}"
-        cause = f"{name} is not the parser of gpt-oss, which is {PARSER}: its calls are not recognised"
-        yield Finding(State.CRITICAL, symptom, evidence, cause, f"start vLLM with {NAME} {PARSER} ({DEPLOY})")
+        evidence = say(
+            "the command of vLLM: {flag} {name}; the model's config.json: model_type {model_type}",
+            flag=NAME,
+            name=name,
+            model_type=model_type,
+        )
+        cause = say(
+            "{name} is not the parser of gpt-oss, which is {parser}: its calls are not recognised",
+            name=name,
+            parser=PARSER,
+        )
+        yield Finding(
+            State.CRITICAL,
+            symptom,
+            evidence,
+            cause,
+            say("start vLLM with {flag} {parser} ({deploy})", flag=NAME, parser=PARSER, deploy=DEPLOY),
+        )
 
 
 def of_version(version: str, model_type: str, environment: Mapping[str, str]) -> Iterator[Finding]:
@@ -49,25 +73,30 @@ def of_version(version: str, model_type: str, environment: Mapping[str, str]) ->
     if not found or model_type != GPT_OSS:
         return
     number = tuple(int(part or 0) for part in found.groups())
-    evidence = f"vLLM {version}"
+    evidence = say("vLLM {version}", version=version)
     if number < FIRST_PARSER:
-        cause = "this version has no parser openai: with it vLLM does not start, without it calls are lost"
+        cause = say(
+            "this version has no parser openai: with it vLLM does not start, without it calls are lost"
+        )
         yield Finding(State.CRITICAL, SYMPTOM, evidence, cause, UPGRADE)
         return
     if number < BINDS:
-        symptom = "arguments of tool calls may break the tool's schema, whatever the request says"
-        cause = "vLLM binds them from 0.25 on (tool_choice required or named, strict: true)"
+        symptom = say("arguments of tool calls may break the tool's schema, whatever the request says")
+        cause = say("vLLM binds them from 0.25 on (tool_choice required or named, strict: true)")
         yield Finding(State.WARNING, symptom, evidence, cause, UPGRADE)
     if number < OWN_VOCABULARY and VOCABULARY not in environment:
-        symptom = "vLLM needs the internet to start, or to answer its first chat"
-        cause = "before 0.31 it downloads the vocabulary o200k_base.tiktoken"
-        remedy = f"{UPGRADE}; or put that file into a directory and set {VOCABULARY} to it (vllm_environment)"
+        symptom = say("vLLM needs the internet to start, or to answer its first chat")
+        cause = say("before 0.31 it downloads the vocabulary o200k_base.tiktoken")
+        remedy = say(
+            "{upgrade}; or put that file into a directory and set {vocabulary} to it (vllm_environment)",
+            upgrade=UPGRADE,
+            vocabulary=VOCABULARY,
+        )
         yield Finding(State.WARNING, symptom, evidence, cause, remedy)
 
 
 def _shown(flags: dict[str, str]) -> str:
     """Return the flags about tools that there are."""
-    return (
-        " ".join(f"{flag} {flags[flag]}".strip() for flag in (AUTO, NAME) if flag in flags)
-        or "no flag about tools"
+    return " ".join(f"{flag} {flags[flag]}".strip() for flag in (AUTO, NAME) if flag in flags) or say(
+        "no flag about tools"
     )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from python_checks.core.result import Fault, State
+from python_checks.core.say import joined, say
 from python_checks.core.words import GIB
 from python_checks.gpu.kv_cache import Shape
 
@@ -61,13 +62,21 @@ class Budget:
     def __str__(self) -> str:
         """Give the figures, in GiB."""
         left, request = self.cache / GIB, self.shape.request_bytes(self.length, self.in_flight) / GIB
-        words = (
-            f"a GPU: {self.utilization:g} x {self.usable / GIB:.2f} GiB - {self.weights / GIB:.1f} weights"
-            f" - {self.reserve / GIB:.1f} reserve (estimate) = {left:.1f} for KV cache,"
-            f" {request:.2f} a request of {self.length} tokens"
+        words = say(
+            "a GPU: {utilization:g} x {usable:.2f} GiB - {weights:.1f} weights - {reserve:.1f} reserve "
+            "(estimate) = {left:.1f} for KV cache, {request:.2f} a request of {length} tokens",
+            utilization=self.utilization,
+            usable=self.usable / GIB,
+            weights=self.weights / GIB,
+            reserve=self.reserve / GIB,
+            left=left,
+            request=request,
+            length=self.length,
         )
         number = self.shape.requests(self.cache, self.length, self.in_flight)
-        return f"{words}: {number:.2f} at a time" if request <= left else words
+        return (
+            say("{words}: {number:.2f} at a time", words=words, number=number) if request <= left else words
+        )
 
 
 def weights(config: dict[str, Any], size: int, tensor_parallel: int) -> float:
@@ -126,15 +135,18 @@ def judge(budget: Budget, free: float, least: float = LEAST) -> list[Fault]:
     ways = []
     longest = budget.shape.longest_in(budget.cache, budget.in_flight)
     if longest:
-        ways.append(f"--max-model-len {longest} at most")
+        ways.append(say("--max-model-len {longest} at most", longest=longest))
     enough = math.ceil(budget.needed * 100) / 100
     if enough * budget.usable <= free:
-        ways.append(f"--gpu-memory-utilization {enough:.2f} at least")
+        ways.append(say("--gpu-memory-utilization {enough:.2f} at least", enough=enough))
     if not ways:
         ways.append(
-            f"no --max-model-len and no --gpu-memory-utilization do ({enough:.2f} is needed): "
-            "more GPUs (--tensor-parallel-size), larger ones, or a smaller model"
+            say(
+                "no --max-model-len and no --gpu-memory-utilization do ({enough:.2f} is needed): more GPUs "
+                "(--tensor-parallel-size), larger ones, or a smaller model",
+                enough=enough,
+            )
         )
-    words = "the model may not fit, by the estimate" if perhaps else "the model does not fit"
+    words = say("the model may not fit, by the estimate") if perhaps else say("the model does not fit")
     state = State.WARNING if perhaps else State.CRITICAL
-    return [Fault(f"{words}: {budget}", " or ".join(ways), state)]
+    return [Fault(say("{words}: {budget}", words=words, budget=budget), joined(say(" or "), ways), state)]

@@ -9,17 +9,26 @@ from typing import NamedTuple
 from xml.etree import ElementTree
 
 from python_checks.core.result import Fault, State, shorten
+from python_checks.core.say import Said, say
 from python_checks.gpu.nvidia_smi import BUS, KERNEL_LOG
 
 NOTHING = re.compile(r"\[?(?:N/A|Not Supported|Unknown Error|Requested functionality)|None$", re.IGNORECASE)
-RESET = "stop what uses it and reset it (sudo nvidia-smi -i {} -r), else reboot; if it comes back, replace the card"
-REPLACE = "its memory cannot be repaired any more: have the card replaced"
-DRAIN_P2P = (
-    "stop all that uses several GPUs together and turn persistence mode off (sudo nvidia-smi -pm 0), then ask nvidia-smi -q "
-    "again: it names what to do next"
+INDEX, VALUE = "{index}", "{value}"  # filled in with the GPU's
+RESET = say(
+    "stop what uses it and reset it (sudo nvidia-smi -i {index} -r), else reboot; if it comes back, "
+    "replace the card",
+    index=INDEX,
 )
-DRAIN = "let what runs on it end and start nothing new there, then reset it (sudo nvidia-smi -i {} -r)"
-REBOOT = "reboot the host: a reset is not enough; if it comes back, replace the card"
+REPLACE = say("its memory cannot be repaired any more: have the card replaced")
+DRAIN_P2P = say(
+    "stop all that uses several GPUs together and turn persistence mode off (sudo nvidia-smi -pm "
+    "0), then ask nvidia-smi -q again: it names what to do next"
+)
+DRAIN = say(
+    "let what runs on it end and start nothing new there, then reset it (sudo nvidia-smi -i {index} -r)",
+    index=INDEX,
+)
+REBOOT = say("reboot the host: a reset is not enough; if it comes back, replace the card")
 # What the driver asks for, in this document and by Xid 154 in the kernel's log.
 ACTIONS = {
     "Reset": RESET,
@@ -29,17 +38,21 @@ ACTIONS = {
     "Drain P2P": DRAIN_P2P,
     "Drain and Reset": DRAIN,
 }
-MANAGER = (
-    "see /var/log/fabricmanager.log; with the GPUs at rest: sudo systemctl restart nvidia-fabricmanager, then reset them all "
-    "(sudo nvidia-smi -r); a link that stays bad is a matter of its hardware"
+MANAGER = say(
+    "see /var/log/fabricmanager.log; with the GPUs at rest: sudo systemctl restart "
+    "nvidia-fabricmanager, then reset them all (sudo nvidia-smi -r); a link that stays bad is a "
+    "matter of its hardware"
 )
-LICENSE = "give the virtual GPU its licence: /etc/nvidia/gridd.conf and its token, then systemctl restart nvidia-gridd"
-UNLICENSED = "its licence is {}: CUDA is throttled, then refused"
-COOLING = "see its temperature (nvidia-smi -q -d TEMPERATURE), fans and the air of the room"
-SUPPLY = "see the host's power supplies and their limits"
-NOW = "reset it now (sudo nvidia-smi -r), so that what is judged stays so"
-MODE = "sudo nvidia-smi -i {} -c DEFAULT"
-PCIE = "have the card and its riser seated anew; it may only save power: look again while vLLM works"
+LICENSE = say(
+    "give the virtual GPU its licence: /etc/nvidia/gridd.conf and its token, then systemctl restart "
+    "nvidia-gridd"
+)
+UNLICENSED = say("its licence is {value}: CUDA is throttled, then refused", value=VALUE)
+COOLING = say("see its temperature (nvidia-smi -q -d TEMPERATURE), fans and the air of the room")
+SUPPLY = say("see the host's power supplies and their limits")
+NOW = say("reset it now (sudo nvidia-smi -r), so that what is judged stays so")
+MODE = say("sudo nvidia-smi -i {index} -c DEFAULT", index=INDEX)
+PCIE = say("have the card and its riser seated anew; it may only save power: look again while vLLM works")
 
 
 class Row(NamedTuple):
@@ -47,42 +60,42 @@ class Row(NamedTuple):
 
     path: str
     well: str
-    words: str
-    remedy: str
+    words: Said
+    remedy: Said
     critical: str = "."
 
 
 NEVER = "(?!)"
 ROWS = (
-    Row("remapped_rows/remapped_row_failure", "No", "it could not remap a row of its memory", REPLACE),
-    Row("remapped_rows/remapped_row_pending", "No", "a row of its memory waits to be remapped", RESET),
-    Row("ecc_errors/aggregate/sram_threshold_exceeded", "No", "its SRAM had too many errors", REPLACE),
-    Row("ecc_errors/unrepairable_memory", "No", "it has memory that cannot be repaired", REPLACE),
-    Row("ecc_errors/channel_repair_pending", "No", "the repair of a memory channel waits for a reset", DRAIN, NEVER),
-    Row("ecc_errors/tpc_repair_pending", "No", "the repair of a processing cluster waits for a reset", DRAIN, NEVER),
-    Row("gpu_reset_status/reset_required", "No", "it has to be reset", RESET),
-    Row("gpu_reset_status/drain_and_reset_recommended", "No", "a reset is recommended", DRAIN, NEVER),
-    Row("fabric/status", "Success|NVML_SUCCESS", "the Fabric Manager answered it with {}", MANAGER),
-    Row("fabric/health/summary", "Healthy", "its NVLink fabric is {}", MANAGER, "Unhealthy"),
-    Row("fabric/health/bandwidth", "Full", "the bandwidth of its NVLink fabric is {}", MANAGER, NEVER),
-    Row("fabric/health/route_unhealthy", "False", "a route of its NVLink fabric is lost", MANAGER),
-    Row("fabric/health/route_recovery_in_progress", "False", "a route of its NVLink fabric is being restored", MANAGER, NEVER),
-    Row("fabric/health/access_timeout_recovery", "False", "its NVLink fabric recovers from a timeout", MANAGER, NEVER),
-    Row("fabric/health/incorrect_configuration", NEVER, "its NVLink fabric is configured wrongly: {}", MANAGER),
-    Row("fabric/health/partition_assigned", "True", "it is in no partition of the NVLink fabric", MANAGER, NEVER),
+    Row("remapped_rows/remapped_row_failure", "No", say("it could not remap a row of its memory"), REPLACE),
+    Row("remapped_rows/remapped_row_pending", "No", say("a row of its memory waits to be remapped"), RESET),
+    Row("ecc_errors/aggregate/sram_threshold_exceeded", "No", say("its SRAM had too many errors"), REPLACE),
+    Row("ecc_errors/unrepairable_memory", "No", say("it has memory that cannot be repaired"), REPLACE),
+    Row("ecc_errors/channel_repair_pending", "No", say("the repair of a memory channel waits for a reset"), DRAIN, NEVER),
+    Row("ecc_errors/tpc_repair_pending", "No", say("the repair of a processing cluster waits for a reset"), DRAIN, NEVER),
+    Row("gpu_reset_status/reset_required", "No", say("it has to be reset"), RESET),
+    Row("gpu_reset_status/drain_and_reset_recommended", "No", say("a reset is recommended"), DRAIN, NEVER),
+    Row("fabric/status", "Success|NVML_SUCCESS", say("the Fabric Manager answered it with {value}", value=VALUE), MANAGER),
+    Row("fabric/health/summary", "Healthy", say("its NVLink fabric is {value}", value=VALUE), MANAGER, "Unhealthy"),
+    Row("fabric/health/bandwidth", "Full", say("the bandwidth of its NVLink fabric is {value}", value=VALUE), MANAGER, NEVER),
+    Row("fabric/health/route_unhealthy", "False", say("a route of its NVLink fabric is lost"), MANAGER),
+    Row("fabric/health/route_recovery_in_progress", "False", say("a route of its NVLink fabric is being restored"), MANAGER, NEVER),
+    Row("fabric/health/access_timeout_recovery", "False", say("its NVLink fabric recovers from a timeout"), MANAGER, NEVER),
+    Row("fabric/health/incorrect_configuration", NEVER, say("its NVLink fabric is configured wrongly: {value}", value=VALUE), MANAGER),
+    Row("fabric/health/partition_assigned", "True", say("it is in no partition of the NVLink fabric"), MANAGER, NEVER),
     *(
         Row(f"{product}_licensed_product/license_status", r"Licensed\b.*", UNLICENSED, LICENSE, r".*\(Restricted")
         for product in ("vgpu_software", "grid")
     ),
-    Row("compute_mode", "Default", "its compute mode is {}", MODE, "Prohibited"),
+    Row("compute_mode", "Default", say("its compute mode is {value}", value=VALUE), MODE, "Prohibited"),
     *(
         Row(f"clocks_{old}_reasons/clocks_{old}_reason_{name}", "Not Active", words, remedy, NEVER)
         for old in ("event", "throttle")
         for name, words, remedy in (
-            ("hw_thermal_slowdown", "its clocks are halved: it is too hot", COOLING),
-            ("sw_thermal_slowdown", "its clocks are lowered: it is too hot", COOLING),
-            ("hw_power_brake_slowdown", "its clocks are halved: its power is braked", SUPPLY),
-            ("hw_slowdown", "its clocks are halved by the hardware", f"{COOLING}; {SUPPLY}"),
+            ("hw_thermal_slowdown", say("its clocks are halved: it is too hot"), COOLING),
+            ("sw_thermal_slowdown", say("its clocks are lowered: it is too hot"), COOLING),
+            ("hw_power_brake_slowdown", say("its clocks are halved: its power is braked"), SUPPLY),
+            ("hw_slowdown", say("its clocks are halved by the hardware"), say("{cooling}; {supply}", cooling=COOLING, supply=SUPPLY)),
         )
     ),
 )  # fmt: skip
@@ -114,7 +127,10 @@ def value(node: ElementTree.Element, path: str) -> str:
 def _lost(node: ElementTree.Element, index: int) -> list[Fault]:
     texts = {(part.text or "").strip() for part in node.iter()}
     return [
-        Fault(f"the driver says: {shorten(words)}", BUS if "lost" in words else RESET.format(index))
+        Fault(
+            say("the driver says: {words}", words=shorten(words)),
+            BUS if "lost" in words else RESET.filled(index=index),
+        )
         for words in sorted(words for words in texts if LOST.search(words))
     ]
 
@@ -123,8 +139,10 @@ def _action(node: ElementTree.Element, index: int) -> list[Fault]:
     action = value(node, "gpu_recovery_action")
     if not action or LOST.search(action):
         return []
-    remedy = ACTIONS.get(action, f"do what the driver names; {KERNEL_LOG}").format(index)
-    return [Fault(f"the driver asks for: {shorten(action, 60)}", remedy)]
+    remedy = ACTIONS.get(action, say("do what the driver names; {kernel_log}", kernel_log=KERNEL_LOG)).filled(
+        index=index
+    )
+    return [Fault(say("the driver asks for: {action}", action=shorten(action, 60)), remedy)]
 
 
 def _rows(node: ElementTree.Element, index: int) -> Iterator[Fault]:
@@ -142,16 +160,16 @@ def _rows(node: ElementTree.Element, index: int) -> Iterator[Fault]:
             continue
         known.add(row.path)
         critical = re.match(row.critical, found, re.IGNORECASE)
-        words = row.words.format(shorten(found, 60))
-        yield Fault(words, row.remedy.format(index), State.CRITICAL if critical else State.WARNING)
+        words = row.words.filled(value=shorten(found, 60))
+        yield Fault(words, row.remedy.filled(index=index), State.CRITICAL if critical else State.WARNING)
 
 
 def _changes(node: ElementTree.Element, _: int) -> Iterator[Fault]:
     """Yield what a restart of the GPU will change."""
-    for what, where in (("MIG mode", "mig_mode/{}_mig"), ("ECC", "ecc_mode/{}_ecc")):
+    for what, where in ((say("MIG mode"), "mig_mode/{}_mig"), ("ECC", "ecc_mode/{}_ecc")):
         now, then = (value(node, where.format(when)) for when in ("current", "pending"))
         if now and then and now != then:
-            words = f"{what} is {now}, and will be {then} once it is reset"
+            words = say("{what} is {now}, and will be {then} once it is reset", what=what, now=now, then=then)
             yield Fault(words, NOW, State.WARNING)
 
 
@@ -160,12 +178,20 @@ def _link(node: ElementTree.Element, _: int) -> Iterator[Fault]:
     rests = int((re.fullmatch(r"P(\d+)", value(node, "performance_state")) or "00")[1]) > 3
     link = "pci/pci_gpu_link_info"
     for what, now, most in (
-        ("width", f"{link}/link_widths/current_link_width", f"{link}/link_widths/max_link_width"),
-        ("generation", f"{link}/pcie_gen/current_link_gen", f"{link}/pcie_gen/max_link_gen"),
+        (
+            say("width"),
+            f"{link}/link_widths/current_link_width",
+            f"{link}/link_widths/max_link_width",
+        ),
+        (
+            say("generation"),
+            f"{link}/pcie_gen/current_link_gen",
+            f"{link}/pcie_gen/max_link_gen",
+        ),
     ):
         has, may = (re.match(r"\d+", value(node, path)) for path in (now, most))
         if has and may and int(has[0]) < int(may[0]) and not (rests and what == "generation"):
-            words = f"its PCIe link has {what} {has[0]} of {may[0]}"
+            words = say("its PCIe link has {what} {has} of {may}", what=what, has=has[0], may=may[0])
             yield Fault(words, PCIE, State.WARNING)
 
 
@@ -182,9 +208,17 @@ def _others(node: ElementTree.Element, index: int) -> list[Fault]:
             found.append(f"{path.replace('/', '.')}={shorten(text, 60)}")
     if not found:
         return []
-    more = f", and {len(found) - MOST} more" if len(found) > MOST else ""
-    words = f"fields of nvidia-smi tell of an error: {', '.join(found[:MOST])}{more}"
-    return [Fault(words, f"see nvidia-smi -q -i {index}; {KERNEL_LOG}", State.WARNING)]
+    more = say(", and {number} more", number=len(found) - MOST) if len(found) > MOST else ""
+    words = say(
+        "fields of nvidia-smi tell of an error: {found}{more}", found=", ".join(found[:MOST]), more=more
+    )
+    return [
+        Fault(
+            words,
+            say("see nvidia-smi -q -i {index}; {kernel_log}", index=index, kernel_log=KERNEL_LOG),
+            State.WARNING,
+        )
+    ]
 
 
 def _leaves(node: ElementTree.Element, path: str) -> Iterator[tuple[str, str]]:

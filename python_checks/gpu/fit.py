@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 from python_checks.core import regular_file
 from python_checks.core.result import CheckError, Fault, State
+from python_checks.core.say import say
 from python_checks.core.words import GIB, MIB
 from python_checks.gpu import arithmetic, kv_cache
 from python_checks.gpu.arithmetic import Budget
 from python_checks.gpu.inventory import Gpu
 from python_checks.model import files
 
-UNSAID = "whether the model fits shows at its start only; a newer driver may tell"
+UNSAID = say("whether the model fits shows at its start only; a newer driver may tell")
 
 
 def judge(
@@ -30,7 +31,9 @@ def judge(
     """
     small = min(gpus, key=lambda gpu: gpu.usable or 0)
     if small.usable is None:
-        words = f"GPU {small.index} ({small.name}) does not say how much memory it has"
+        words = say(
+            "GPU {index} ({name}) does not say how much memory it has", index=small.index, name=small.name
+        )
         return None, [Fault(words, UNSAID, State.UNKNOWN)]
     try:
         budget = _budget(options, small.name, float(small.usable * MIB))
@@ -40,24 +43,28 @@ def judge(
     faults = arithmetic.judge(budget, budget.usable if free is None else free, least)
     longest = budget.shape.longest
     if budget.length > longest:
-        words = f"--max-model-len {budget.length} is over the {longest} tokens that the model allows"
-        faults.insert(0, Fault(words, f"--max-model-len {longest} at most"))
+        words = say(
+            "--max-model-len {length} is over the {longest} tokens that the model allows",
+            length=budget.length,
+            longest=longest,
+        )
+        faults.insert(0, Fault(words, say("--max-model-len {longest} at most", longest=longest)))
     return budget, faults
 
 
 def _budget(options: argparse.Namespace, name: str, usable: float) -> Budget:
     found = files.look(options.model_directory)
     if found.state is State.CRITICAL:
-        words = f"the size of the weights is not known: {found.reason}"
-        raise CheckError(Fault(words, "run the model-files check", State.UNKNOWN))
+        words = say("the size of the weights is not known: {reason}", reason=found.reason)
+        raise CheckError(Fault(words, say("run the model-files check"), State.UNKNOWN))
     config = json.loads(regular_file.content(options.model_directory / "config.json"))
     parts, tokens = options.tensor_parallel_size, options.max_num_batched_tokens
     shape = kv_cache.shape(config, parts)
     try:
         weights = arithmetic.weights(config, found.evidence["bytes"], parts)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        words = f"config.json does not give the shape of the experts: {error!r}"
-        raise CheckError(Fault(words, "run the model-files check", State.UNKNOWN)) from error
+        words = say("config.json does not give the shape of the experts: {error}", error=repr(error))
+        raise CheckError(Fault(words, say("run the model-files check"), State.UNKNOWN)) from error
     requests = options.max_num_seqs or arithmetic.default_requests(name, usable)
     rest = arithmetic.reserve(tokens, requests) if options.reserve is None else options.reserve * GIB
     length = options.max_model_len or shape.longest

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from python_checks.core.result import Fault, State
+from python_checks.core.say import joined, say
 from python_checks.core.words import GIB, MIB
 from python_checks.gpu.inventory import Gpu, Holder
 from python_checks.host import cgroups, processes
@@ -12,18 +13,20 @@ from python_checks.host import cgroups, processes
 Own = Callable[[int], bool]  # tells whether a process id belongs to the service itself
 UNITS = Path("/etc/systemd/system")
 OURS = re.compile(r"^Description=.*, release \S+-[0-9a-f]{12}$", re.MULTILINE)  # as our units are written
-ENOUGH = "enough is left for vLLM to start; what it takes later vLLM will lack: stop it if it is not wanted"
-UNSAID = "the driver does not say how much is left: a start may end over it"
-STOP = "stop it (kill PID; what an earlier vLLM left is called VLLM::), or name our own by --pid"
+ENOUGH = say(
+    "enough is left for vLLM to start; what it takes later vLLM will lack: stop it if it is not wanted"
+)
+UNSAID = say("the driver does not say how much is left: a start may end over it")
+STOP = say("stop it (kill PID; what an earlier vLLM left is called VLLM::), or name our own by --pid")
 OF_NOBODY = (
-    "memory is held by no process that can be seen from here",
-    "see who: sudo fuser -v /dev/nvidia*, containers too",
+    say("memory is held by no process that can be seen from here"),
+    say("see who: sudo fuser -v /dev/nvidia*, containers too"),
 )
 OF_THE_HOST = (
-    "memory is held by other programs of the host, whose memory it shares",
-    "see who: ps -eo rss,pid,user,args --sort -rss | head",
+    say("memory is held by other programs of the host, whose memory it shares"),
+    say("see who: ps -eo rss,pid,user,args --sort -rss | head"),
 )
-LOWER = "or lower --gpu-memory-utilization"
+LOWER = say("or lower --gpu-memory-utilization")
 
 
 def judge(gpus: Sequence[Gpu], own: Own, utilization: float) -> list[Fault]:
@@ -44,16 +47,27 @@ def judge(gpus: Sequence[Gpu], own: Own, utilization: float) -> list[Fault]:
             others = [held for held in others if "C" in held.kind and not sibling(held.pid)]
         need = _need(gpu, left, utilization)
         if others:
-            words = f"GPU {gpu.index}: " + ", ".join(map(_describe, others))
+            words = say("GPU {index}: ", index=gpu.index) + joined(", ", map(_describe, others))
             ours = any(sibling(held.pid) for held in others)
             remedy = (
-                f"a service of vllm-deploy holds it: stop that, {LOWER} to what it leaves" if ours else STOP
+                say("a service of vllm-deploy holds it: stop that, {lower} to what it leaves", lower=LOWER)
+                if ours
+                else STOP
             )
             state = State.CRITICAL if short else State.WARNING
-            faults.append(Fault(words + need, remedy if short else UNSAID if left is None else ENOUGH, state))
+            faults.append(
+                Fault(
+                    joined("", (words, need)), remedy if short else UNSAID if left is None else ENOUGH, state
+                )
+            )
         elif short:
             words, see = OF_THE_HOST if gpu.shared else OF_NOBODY
-            faults.append(Fault(f"GPU {gpu.index}: {words}{need}", f"{see}; {LOWER}"))
+            faults.append(
+                Fault(
+                    say("GPU {index}: {words}{need}", index=gpu.index, words=words, need=need),
+                    say("{see}; {lower}", see=see, lower=LOWER),
+                )
+            )
     return faults
 
 
@@ -79,10 +93,18 @@ def _need(gpu: Gpu, free: float | None, utilization: float) -> str:
     if free is None or gpu.usable is None:
         return ""
     wanted = gpu.usable * MIB * utilization
-    return f"; vLLM takes {wanted / GIB:.1f} GiB, {free / GIB:.1f} of {gpu.usable * MIB / GIB:.1f} are free"
+    return say(
+        "; vLLM takes {wanted:.1f} GiB, {free:.1f} of {usable:.1f} are free",
+        wanted=wanted / GIB,
+        free=free / GIB,
+        usable=gpu.usable * MIB / GIB,
+    )
 
 
 def _describe(held: Holder) -> str:
-    size = "an unknown part" if held.mib is None else f"{held.mib} MiB"
-    words = processes.describe(held.pid)
-    return f"{size} held by {words.replace('just ended', held.name or 'not seen from here')}"
+    size = say("an unknown part") if held.mib is None else say("{mib} MiB", mib=held.mib)
+    return say(
+        "{size} held by {process}",
+        size=size,
+        process=processes.describe(held.pid, held.name or say("not seen from here")),
+    )

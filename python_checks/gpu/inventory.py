@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from xml.etree import ElementTree
 
 from python_checks.core.result import CheckError, Fault, shorten
+from python_checks.core.say import say
 from python_checks.core.words import MIB
 from python_checks.gpu import fields, nvidia_smi
 from python_checks.gpu.fields import value
@@ -90,7 +91,9 @@ def parse(text: str) -> Inventory:
         except ElementTree.ParseError:  # the one text in it that is not the driver's own
             root = ElementTree.fromstring(re.sub(r"(?s)<process_name>.*?</process_name>", "", text))
     except ElementTree.ParseError as error:
-        raise CheckError(Fault(f"nvidia-smi -q -x gave no XML: {shorten(text)}", KERNEL_LOG)) from error
+        raise CheckError(
+            Fault(say("nvidia-smi -q -x gave no XML: {text}", text=shorten(text)), KERNEL_LOG)
+        ) from error
     cuda = (root.findtext("cuda_version") or root.findtext("cuda_umd_version") or "").strip()
     return Inventory(
         value(root, "driver_version") or value(root, "kmd_version"),

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from python_checks.core.result import CheckError, Fault, State
+from python_checks.core.say import joined, say
 
 BLOCK = 16  # tokens; vLLM's default on CUDA
 # Batches under way at once: asynchronous scheduling, the default since 0.14, has two (config/vllm.py).
 BATCHES = 2
 BYTES = {"float32": 4, "float": 4}  # of one number; 2 for every other type of a model
-UNKNOWN_KV = "judge by vLLM's own log: Available KV cache memory, GPU KV cache size"
+UNKNOWN_KV = say("judge by vLLM's own log: Available KV cache memory, GPU KV cache size")
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,11 @@ def shape(config: dict[str, Any], tensor_parallel: int) -> Shape:
         layers, heads = int(text["num_hidden_layers"]), int(text["num_attention_heads"])
         kinds = text.get("layer_types") or ["full_attention"] * layers
         strange = sorted(set(kinds) - {"full_attention", "sliding_attention"})
-        strange += ["latent attention"] if text.get("kv_lora_rank") else []
+        strange += [say("latent attention")] if text.get("kv_lora_rank") else []
         if strange:
-            words = f"the KV cache of a model with {', '.join(strange)} is not reckoned here"
+            words = say(
+                "the KV cache of a model with {strange} is not reckoned here", strange=joined(", ", strange)
+            )
             raise CheckError(Fault(words, UNKNOWN_KV, State.UNKNOWN))
         kv_heads = int(text.get("num_key_value_heads") or heads)
         if not layers or len(kinds) != layers:
@@ -94,5 +97,5 @@ def shape(config: dict[str, Any], tensor_parallel: int) -> Shape:
             int(text["max_position_embeddings"]),
         )
     except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
-        words = f"config.json does not give the shape of the KV cache: {error!r}"
-        raise CheckError(Fault(words, "run the model-files check", State.UNKNOWN)) from error
+        words = say("config.json does not give the shape of the KV cache: {error}", error=repr(error))
+        raise CheckError(Fault(words, say("run the model-files check"), State.UNKNOWN)) from error

@@ -5,32 +5,49 @@ from itertools import combinations
 
 from python_checks.core import command
 from python_checks.core.result import CheckError, Fault, State, shorten
+from python_checks.core.say import say
 
-DRIVER = "install the NVIDIA driver, 580 or newer for CUDA 13"
+DRIVER = say("install the NVIDIA driver, 580 or newer for CUDA 13")
 KERNEL_LOG = "journalctl -k | grep -iE 'nvrm|xid'"
-BUS = f"a GPU fell off the bus (Xid 79): {KERNEL_LOG}; switch the host off and on, have the card looked at"
-LOAD = f"load it: sudo modprobe nvidia; or {DRIVER}"
-LIBRARY = (
-    "libnvidia-ml.so is missing: install the driver's libraries whole, in its own version; a container gets them from the "
-    "NVIDIA Container Toolkit"
+BUS = say(
+    "a GPU fell off the bus (Xid 79): {kernel_log}; switch the host off and on, have the card looked at",
+    kernel_log=KERNEL_LOG,
 )
-PERMISSION = (
-    "this user may not use /dev/nvidia*: see ls -l /dev/nvidia*; add the user to their group (video, render), or mend their "
-    "mode; a unit with DevicePolicy= needs DeviceAllow= for them"
+LOAD = say("load it: sudo modprobe nvidia; or {driver}", driver=DRIVER)
+LIBRARY = say(
+    "libnvidia-ml.so is missing: install the driver's libraries whole, in its own version; a "
+    "container gets them from the NVIDIA Container Toolkit"
 )
-REACH = (
-    "the device nodes are out of reach of this process, as in a container, or once systemctl daemon-reload has taken them out "
-    "of its cgroup: run nvidia-smi on the host itself; then restart the container"
+PERMISSION = say(
+    "this user may not use /dev/nvidia*: see ls -l /dev/nvidia*; add the user to their group "
+    "(video, render), or mend their mode; a unit with DevicePolicy= needs DeviceAllow= for them"
 )
-POWER = "a GPU lacks power: attach its power cables, all of them, with the host switched off"
-INTERRUPT = f"the interrupts of a GPU do not arrive: {KERNEL_LOG}; update the BIOS, reboot the host"
-INFOROM = "the card works on; have it looked at, and replaced if it does more (nvidia-smi names it, NVIDIA's code 14)"
-PARTS = "parts of the driver are of different versions: install it whole, in one version, and reboot the host"
-MODULE = "the driver was updated under a loaded module: reboot the host"
-RESET = "stop what uses the GPUs and reset them (sudo nvidia-smi -r), else reboot"
-HANGS = f"the driver hangs: {KERNEL_LOG}; reboot the host"
-NO_GPU = f"the driver sees no GPU: lspci | grep -i nvidia; {KERNEL_LOG}"
-KIND = f"the driver does not serve this device: compare lspci | grep -i nvidia with the driver's list of GPUs; {KERNEL_LOG}"
+REACH = say(
+    "the device nodes are out of reach of this process, as in a container, or once systemctl "
+    "daemon-reload has taken them out of its cgroup: run nvidia-smi on the host itself; then "
+    "restart the container"
+)
+POWER = say("a GPU lacks power: attach its power cables, all of them, with the host switched off")
+INTERRUPT = say(
+    "the interrupts of a GPU do not arrive: {kernel_log}; update the BIOS, reboot the host",
+    kernel_log=KERNEL_LOG,
+)
+INFOROM = say(
+    "the card works on; have it looked at, and replaced if it does more (nvidia-smi names it, "
+    "NVIDIA's code 14)"
+)
+PARTS = say(
+    "parts of the driver are of different versions: install it whole, in one version, and reboot the host"
+)
+MODULE = say("the driver was updated under a loaded module: reboot the host")
+RESET = say("stop what uses the GPUs and reset them (sudo nvidia-smi -r), else reboot")
+HANGS = say("the driver hangs: {kernel_log}; reboot the host", kernel_log=KERNEL_LOG)
+NO_GPU = say("the driver sees no GPU: lspci | grep -i nvidia; {kernel_log}", kernel_log=KERNEL_LOG)
+KIND = say(
+    "the driver does not serve this device: compare lspci | grep -i nvidia with the driver's list "
+    "of GPUs; {kernel_log}",
+    kernel_log=KERNEL_LOG,
+)
 # The texts of nvidia-smi and of NVML's errors (nvml.h, nvmlErrorString), the more specific ones first.
 FAILURES = (
     (r"version mismatch", MODULE),
@@ -64,12 +81,16 @@ CODES = {
     },
     **{
         15: BUS,
-        126: "nvidia-smi is of another kind of machine: install the driver whole",
+        126: say("nvidia-smi is of another kind of machine: install the driver whole"),
         127: PARTS,
         255: REACH,
     },
 }
-MEANINGS = {8: "a GPU lacks power", 14: "the infoROM of a GPU is corrupt", 15: "a GPU fell off the bus"}
+MEANINGS = {
+    8: say("a GPU lacks power"),
+    14: say("the infoROM of a GPU is corrupt"),
+    15: say("a GPU fell off the bus"),
+}
 COMPLAINT = re.compile(
     r"(?:WARNING|ERROR|Error|Unable|Failed|NVIDIA-SMI)\b"
 )  # a line that came into the midst of a document
@@ -112,8 +133,10 @@ def document(timeout: float) -> tuple[str, list[Fault]]:
         return text, []
     fault = _failure(output.code, beside)
     unharmed = fault.remedy in (INFOROM, KERNEL_LOG) or output.code in UNHARMED
-    told = shorten(beside, 200) or MEANINGS.get(output.code, "no message")
-    words = f"nvidia-smi gave a whole document, and ended with {output.code}: {told}"
+    told = shorten(beside, 200) or MEANINGS.get(output.code, say("no message"))
+    words = say(
+        "nvidia-smi gave a whole document, and ended with {code}: {told}", code=output.code, told=told
+    )
     return text, [Fault(words, fault.remedy, State.WARNING if unharmed else State.CRITICAL)]
 
 
@@ -121,18 +144,23 @@ def _run(timeout: float, *arguments: str) -> command.Output:
     try:
         return command.run(("nvidia-smi", *arguments), timeout)
     except TimeoutError as error:
-        remedy = f"the driver hangs: {KERNEL_LOG}; what is in state D cannot be killed: reboot the host"
-        raise CheckError(Fault(f"{error}; it was killed", remedy)) from error
+        remedy = say(
+            "the driver hangs: {kernel_log}; what is in state D cannot be killed: reboot the host",
+            kernel_log=KERNEL_LOG,
+        )
+        raise CheckError(Fault(say("{error}; it was killed", error=error), remedy)) from error
     except OSError as error:
-        raise CheckError(Fault(f"nvidia-smi cannot be run: {error.strerror}", DRIVER)) from error
+        raise CheckError(
+            Fault(say("nvidia-smi cannot be run: {strerror}", strerror=error.strerror), DRIVER)
+        ) from error
 
 
 def _failure(code: int, text: str) -> Fault:
     """Return what a failure of nvidia-smi means: by its words, else by its exit code."""
-    words = shorten(text, 200) or MEANINGS.get(code, "no message")
+    words = shorten(text, 200) or MEANINGS.get(code, say("no message"))
     known = next((advice for pattern, advice in FAILURES if re.search(pattern, text, re.IGNORECASE)), "")
-    head = f"nvidia-smi failed with {code}" if code else "nvidia-smi -q -x gave no XML"
-    return Fault(f"{head}: {words}", known or CODES.get(code, KERNEL_LOG))
+    head = say("nvidia-smi failed with {code}", code=code) if code else say("nvidia-smi -q -x gave no XML")
+    return Fault(say("{head}: {words}", head=head, words=words), known or CODES.get(code, KERNEL_LOG))
 
 
 def capabilities(text: str) -> dict[int, tuple[int, int]]:

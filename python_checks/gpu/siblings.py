@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from python_checks.core.result import Fault
+from python_checks.core.say import joined, say
 from python_checks.core.words import MIB
 from python_checks.gpu import hardware
 from python_checks.gpu.inventory import Gpu
@@ -29,10 +30,22 @@ def judge(gpus: Sequence[Gpu], found: Shares, utilization: float) -> list[Fault]
         others = found.get(str(gpu.index), {})
         left = 1 - sum(others.values())
         if others and utilization > left + 1e-6:
-            words = ", ".join(f"{name} takes {share:g}" for name, share in others.items())
-            reason = f"GPU {gpu.index}: {words} of its memory, and {utilization:g} is asked for"
-            way = f"--gpu-memory-utilization {left:.2f} at most, or " if left >= 0.01 else ""
-            faults.append(Fault(reason, f"{way}less for {' and '.join(others)}, or other GPUs"))
+            takes = joined(
+                ", ",
+                (say("{name} takes {share:g}", name=name, share=share) for name, share in others.items()),
+            )
+            reason = say(
+                "GPU {index}: {takes} of its memory, and {utilization:g} is asked for",
+                index=gpu.index,
+                takes=takes,
+                utilization=utilization,
+            )
+            remedy = say("less for {others}, or other GPUs", others=joined(say(" and "), others))
+            if left >= 0.01:
+                remedy = say(
+                    "--gpu-memory-utilization {left:.2f} at most, or {remedy}", left=left, remedy=remedy
+                )
+            faults.append(Fault(reason, remedy))
     return faults
 
 

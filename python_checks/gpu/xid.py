@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from python_checks.core import command
 from python_checks.core.result import Fault, State, shorten
+from python_checks.core.say import joined, say
 from python_checks.gpu.fields import ACTIONS, DRAIN, MANAGER, REBOOT, REPLACE, RESET
 from python_checks.gpu.inventory import Gpu
 from python_checks.gpu.nvidia_smi import BUS, MODULE, POWER
@@ -16,8 +17,11 @@ from python_checks.gpu.nvidia_smi import BUS, MODULE, POWER
 # What a program does to itself (RESTART_APP), and what the catalogue has ignored: a fault of the code that ran, a channel that
 # was ended or cleaned up, a row that was remapped, an error that was kept inside one program, corrected ones of a link.
 HARMLESS = frozenset((8, 11, 13, 25, 31, 32, 43, 45, 63, 68, 69, 92, 94, 121, 137))
-NVLINK = "see nvidia-smi nvlink -s, and the seats and bridges of the cards; stop what uses them and reset all (sudo nvidia-smi -r)"
-FIRMWARE = f"update the driver, whose firmware stopped; {RESET}"
+NVLINK = say(
+    "see nvidia-smi nvlink -s, and the seats and bridges of the cards; stop what uses them and "
+    "reset all (sudo nvidia-smi -r)"
+)
+FIRMWARE = say("update the driver, whose firmware stopped; {reset}", reset=RESET)
 APART = {
     **{
         48: DRAIN,
@@ -35,18 +39,18 @@ APART = {
 ORDER = (REPLACE, BUS, POWER, REBOOT, NVLINK, FIRMWARE, DRAIN, RESET)  # the strongest first
 MEANINGS = {
     **{
-        48: "uncorrectable memory error",
-        54: "power cable",
-        62: "microcontroller halted",
-        64: "row remapping failed",
-        74: "NVLink",
+        48: say("uncorrectable memory error"),
+        54: say("power cable"),
+        62: say("microcontroller halted"),
+        64: say("row remapping failed"),
+        74: say("NVLink"),
     },
     **{
-        79: "fell off the bus",
-        95: "uncontained memory error",
-        109: "context switch timeout",
-        119: "GSP timeout",
-        120: "GSP error",
+        79: say("fell off the bus"),
+        95: say("uncontained memory error"),
+        109: say("context switch timeout"),
+        119: say("GSP timeout"),
+        120: say("GSP error"),
     },
 }
 ACTION = 154
@@ -54,11 +58,11 @@ CHANGED = re.compile(r"to 0x[0-9a-f]+ \(([^)]*)\)", re.IGNORECASE)
 PLACE = r"(?:PCI:)?(?:[0-9a-f]{4})?([0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2})"
 XID = re.compile(rf"NVRM: Xid \({PLACE}[^)]*\): (\d+)(.*)", re.IGNORECASE)
 SXID = re.compile(r"SXid \(PCI:([^)]*)\): (\d+), (Fatal|Non-fatal)", re.IGNORECASE)
-READ = "read journalctl -k | grep -iE 'nvrm|xid'"
-GONE = "the log forgets at a reboot"
+READ = say("read journalctl -k | grep -iE 'nvrm|xid'")
+GONE = say("the log forgets at a reboot")
 # Lines without an Xid. What says that it is fatal, or wants a reboot, is so whatever it is.
-OPEN = "install the driver's open kernel modules: this GPU works with no others"
-SPACE = (
+OPEN = say("install the driver's open kernel modules: this GPU works with no others")
+SPACE = say(
     "switch on Above 4G Decoding in the BIOS, and resizable BARs: the GPU has no room for its memory there"
 )
 LINES = (
@@ -66,7 +70,10 @@ LINES = (
     (r"requires use of the NVIDIA open kernel modules", OPEN),
     (r"PCI I/O region assigned to your NVIDIA device is invalid|BAR\d is 0M", SPACE),
     (r"has fallen off the bus", BUS),
-    (r"RmInitAdapter failed|rm_init_adapter failed", f"the driver could not start the GPU: {BUS}"),
+    (
+        r"RmInitAdapter failed|rm_init_adapter failed",
+        say("the driver could not start the GPU: {bus}", bus=BUS),
+    ),
     (r"API mismatch", MODULE),
     (r"requir\w+ (?:an? )?(?:os |node |system )?reboot|(?<!non-)(?<!non)\bfatal\b", REBOOT),
 )
@@ -104,11 +111,35 @@ def _of_gpu(gpu: Gpu, found: Sequence[tuple[int, str]]) -> list[Fault]:
     changes = [match[1] for code, words in found if code == ACTION and (match := CHANGED.search(words))]
     action = changes[-1] if changes else ""
     over = action == "None" and found[-1][0] == ACTION  # nothing came behind it
-    meant = "".join(f"; Xid {code}: {MEANINGS[code]}" for code in codes if code in MEANINGS)
-    asked = f"; Xid {ACTION} asks for: {shorten(action, 60)}" if action and not over else ""
-    words = f"GPU {gpu.index} ({gpu.name}): Xid {', '.join(map(str, codes))} since boot{meant}{asked}"
+    meant = joined(
+        "",
+        (
+            say("; Xid {code}: {meanings}", code=code, meanings=MEANINGS[code])
+            for code in codes
+            if code in MEANINGS
+        ),
+    )
+    asked = (
+        say("; Xid {xid} asks for: {action}", xid=ACTION, action=shorten(action, 60))
+        if action and not over
+        else ""
+    )
+    words = say(
+        "GPU {index} ({name}): Xid {codes} since boot{meant}{asked}",
+        index=gpu.index,
+        name=gpu.name,
+        codes=", ".join(map(str, codes)),
+        meant=meant,
+        asked=asked,
+    )
     if over:
-        return [Fault(f"{words}; the driver asks for nothing any more", f"{READ}; {GONE}", State.WARNING)]
+        return [
+            Fault(
+                say("{words}; the driver asks for nothing any more", words=words),
+                say("{read}; {gone}", read=READ, gone=GONE),
+                State.WARNING,
+            )
+        ]
     # A memory error alone is over with a reset; with a row that waits for its remapping the GPU is drained before.
     remapped = any(code in (63, 64) for code, _ in found)
     ways = [
@@ -116,8 +147,12 @@ def _of_gpu(gpu: Gpu, found: Sequence[tuple[int, str]]) -> list[Fault]:
     ]
     strongest = min(ways, key=ORDER.index, default=RESET)
     # The action that the driver names goes before those of the catalogue.
-    way = ACTIONS.get(action, "do what the driver names") if action else strongest
-    return [Fault(words, f"{READ}; {way.format(gpu.index)}; {GONE}")]
+    way = ACTIONS.get(action, say("do what the driver names")) if action else strongest
+    return [
+        Fault(
+            words, say("{read}; {remedy}; {gone}", read=READ, remedy=way.filled(index=gpu.index), gone=GONE)
+        )
+    ]
 
 
 def _of_driver(log: str, gpus: Sequence[Gpu]) -> list[Fault]:
@@ -135,8 +170,11 @@ def _of_driver(log: str, gpus: Sequence[Gpu]) -> list[Fault]:
             # A GPU that nvidia-smi does not describe any more may be one that vLLM would have used.
             other = bool(bus) and bus is not None and bus[1].lower() not in buses
             state = State.WARNING if other or remedy in MENDED else State.CRITICAL
-            words = f"the kernel's log says: {shorten(line, 160)}"
-            faults.setdefault(remedy, Fault(words, f"{READ}; {remedy}; {GONE}", state))
+            words = say("the kernel's log says: {line}", line=shorten(line, 160))
+            faults.setdefault(
+                remedy,
+                Fault(words, say("{read}; {remedy}; {gone}", read=READ, remedy=remedy, gone=GONE), state),
+            )
     return list(faults.values())
 
 
@@ -150,8 +188,12 @@ def _of_switches(log: str, wanted: int) -> list[Fault]:
     if not places:
         return []
     kind, state = (
-        ("fatal", State.CRITICAL if wanted > 1 else State.WARNING) if fatal else ("non-fatal", State.WARNING)
+        (say("fatal"), State.CRITICAL if wanted > 1 else State.WARNING)
+        if fatal
+        else (say("non-fatal"), State.WARNING)
     )
-    words = f"an NVSwitch reports {kind} errors since boot: {shorten(', '.join(places))}"
-    words += "; GPUs that go through it may not reach each other" if fatal else ""
-    return [Fault(words, f"{READ}; {MANAGER}; {GONE}", state)]
+    words = say(
+        "an NVSwitch reports {kind} errors since boot: {places}", kind=kind, places=shorten(", ".join(places))
+    )
+    words += say("; GPUs that go through it may not reach each other") if fatal else ""
+    return [Fault(words, say("{read}; {manager}; {gone}", read=READ, manager=MANAGER, gone=GONE), state)]

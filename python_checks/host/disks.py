@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from python_checks.core.result import State
+from python_checks.core.say import say
 from python_checks.core.words import GIB
 
 LOW, EMPTY = 5.0, 1.0  # GiB; logs, caches and the next environment need some
@@ -26,7 +27,12 @@ class Disk:
 
     def __str__(self) -> str:
         """Return it in words."""
-        return f"{self.free / GIB:.1f} of {self.total / GIB:.1f} GiB free ({', '.join(self.paths)})"
+        return say(
+            "{free:.1f} of {total:.1f} GiB free ({paths})",
+            free=self.free / GIB,
+            total=self.total / GIB,
+            paths=", ".join(self.paths),
+        )
 
 
 def disks(paths: list[Path]) -> list[Disk]:

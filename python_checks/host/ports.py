@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from python_checks.core.result import CheckError, Fault, State
+from python_checks.core.say import joined, say
 from python_checks.host import processes, sockets
 
 WILDCARDS = ("0.0.0.0", "::", "")
@@ -42,7 +43,12 @@ def free(host: str, port: int) -> bool:
                         trial.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
                     trial.bind(place)
     except socket.gaierror as error:
-        raise CheckError(Fault(f"{host} is no address: {error.strerror}", "correct the host")) from error
+        raise CheckError(
+            Fault(
+                say("{host} is no address: {strerror}", host=host, strerror=error.strerror),
+                say("correct the host"),
+            )
+        ) from error
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             return False
@@ -53,10 +59,23 @@ def free(host: str, port: int) -> bool:
 def _unbindable(host: str, port: int, error: OSError) -> Fault:
     user = processes.user_name(os.geteuid())
     if error.errno == errno.EADDRNOTAVAIL:
-        return Fault(f"this host has no address {host}", "use an address that `ip address` shows, or 0.0.0.0")
+        return Fault(
+            say("this host has no address {host}", host=host),
+            say("use an address that `ip address` shows, or 0.0.0.0"),
+        )
     state = State.UNKNOWN if isinstance(error, PermissionError) else State.CRITICAL
-    remedy = "ask as root, or take a port above 1023"
-    return Fault(f"user {user} may not bind {host}:{port}: {error.strerror}", remedy, state)
+    remedy = say("ask as root, or take a port above 1023")
+    return Fault(
+        say(
+            "user {user} may not bind {host}:{port}: {strerror}",
+            user=user,
+            host=host,
+            port=port,
+            strerror=error.strerror,
+        ),
+        remedy,
+        state,
+    )
 
 
 def holders(host: str, port: int) -> Holders:
@@ -82,17 +101,24 @@ def stranger(place: str, held: Holders, own: Callable[[int], bool]) -> Fault | N
     """Fault holders of a port that is not free, unless one of them is ours."""
     if any(own(pid) for pid in held.pids):
         return None
-    remedy = "stop it, or give the server another port"
+    remedy = say("stop it, or give the server another port")
     words = (
-        f"{place} is held"
+        say("{place} is held", place=place)
         if held.listens
-        else f"{place} is bound by a server that does not listen yet, likely"
+        else say("{place} is bound by a server that does not listen yet, likely", place=place)
     )
     if held.pids:
-        words += f" by {', '.join(processes.describe(pid) for pid in held.pids)}"
+        words += say(" by {processes}", processes=joined(", ", map(processes.describe, held.pids)))
     elif held.hidden:
-        words += f" by a process that user {processes.user_name(os.geteuid())} may not look into"
-        remedy = f"see who: sudo ss -ltnp 'sport = :{place.rpartition(':')[2]}'; then {remedy}"
+        words += say(
+            " by a process that user {user} may not look into",
+            user=processes.user_name(os.geteuid()),
+        )
+        remedy = say(
+            "see who: sudo ss -ltnp 'sport = :{port}'; then {remedy}",
+            port=place.rpartition(":")[2],
+            remedy=remedy,
+        )
     else:
-        words += " by no process that can be seen from here"
+        words += say(" by no process that can be seen from here")
     return Fault(words, remedy)

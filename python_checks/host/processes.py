@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from python_checks.core.result import shorten
+from python_checks.core.say import Said, say
 
 PROC = Path("/proc")
 
@@ -90,16 +91,24 @@ def memory() -> tuple[int, int]:
     return sizes["MemTotal"], sizes.get("MemAvailable", sizes["MemFree"])
 
 
-def describe(pid: int) -> str:
-    """Return `pid 12 (user vllm): command line`, cut to a readable length."""
+ENDED = say("just ended")
+
+
+def describe(pid: int, ended: str = ENDED) -> Said:
+    """Return `pid 12 (user vllm): command line`, cut to a readable length; `ended`: what to say of one that is gone."""
     words = command(pid)
     try:
         uid = (PROC / str(pid)).stat().st_uid
     except OSError:
         words = []
     if not words:
-        return f"pid {pid} (just ended)"
-    return f"pid {pid} (user {user_name(uid)}): {shorten(' '.join(words), 100)}"
+        return say("pid {pid} ({ended})", pid=pid, ended=ended)
+    return say(
+        "pid {pid} (user {user}): {command}",
+        pid=pid,
+        user=user_name(uid),
+        command=shorten(" ".join(words), 100),
+    )
 
 
 def user_name(uid: int) -> str:

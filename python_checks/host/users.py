@@ -6,6 +6,7 @@ import pwd
 from collections.abc import Iterator
 
 from python_checks.core.result import CheckError, Fault, State
+from python_checks.core.say import say
 
 
 @contextlib.contextmanager
@@ -19,7 +20,9 @@ def acting_as(name: str | None) -> Iterator[None]:
     try:
         entry = pwd.getpwnam(name) if name else None
     except KeyError as error:
-        raise CheckError(Fault(f"there is no user {name}", "create it, or correct the name")) from error
+        raise CheckError(
+            Fault(say("there is no user {name}", name=name), say("create it, or correct the name"))
+        ) from error
     if entry is None or entry.pw_uid == before[0]:
         yield
         return
@@ -29,7 +32,7 @@ def acting_as(name: str | None) -> Iterator[None]:
         os.seteuid(entry.pw_uid)
     except PermissionError as error:
         raise CheckError(
-            Fault(f"only root can act as user {name}", "run it as root", State.UNKNOWN)
+            Fault(say("only root can act as user {name}", name=name), say("run it as root"), State.UNKNOWN)
         ) from error
     try:
         yield

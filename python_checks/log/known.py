@@ -9,12 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from python_checks.core.result import one_line
+from python_checks.core.say import msg, say
 from python_checks.log import exits
 
 TABLES = Path(__file__).with_name("known.toml")
-OLD = "this host's system libraries are older than the build, which needs {}: take a newer operating system, or a build for this one"
-PACKAGE = "{} is missing: sudo apt-get install -y {}"
-LIBRARY = "{} is missing: find the package that brings it (apt-file search, dnf provides) and install it"
+OLD = msg(
+    "this host's system libraries are older than the build, which needs {version}: take a newer operating "
+    "system, or a build for this one"
+)
+PACKAGE = msg("{library} is missing: sudo apt-get install -y {package}")
+LIBRARY = msg(
+    "{library} is missing: find the package that brings it (apt-file search, dnf provides) and install it"
+)
 _MISSING = re.compile(
     r"(lib[\w+.-]+?\.so(?:\.\d+)*)['\"]?: cannot open shared object|[Ll]ibrary not found: (\S+)|cannot find -l(\w+)"
 )
@@ -104,30 +110,37 @@ def strong(line: str) -> str:
 
 def weak(line: str) -> str:
     """Return what to do about a line that says no more than what failed, or how a process ended."""
-    return tables().signals.get(exits.of_signal(exits.code(line)), "") or _first(tables().weak, line)
+    return signal(exits.of_signal(exits.code(line))) or _first(tables().weak, line)
+
+
+def signal(number: int) -> str:
+    """Return what to do about a process that a signal ended; an empty string where that is not known."""
+    remedy = tables().signals.get(number, "")
+    return say(remedy) if remedy else ""
 
 
 def library(line: str) -> str:
     """Return what to do about a shared library that a line names as missing or too old; an empty string when it names none."""
     if version := _VERSION.search(line):
-        return OLD.format(version[1])
+        return say(OLD, version=version[1])
     found = _MISSING.search(line)
     if not found:
         return ""
     name = found[1] or found[2] or f"lib{found[3]}.so"
     if python := _PYTHON.match(name):
-        return PACKAGE.format(name, f"libpython{python[1]}")
+        package = f"libpython{python[1]}"
+        return say(PACKAGE, library=name, package=package)
     known = tables()
     if brought := next(
         (row.remedy for row in known.libraries if any(each.match(name) for each in row.seen)), ""
     ):
-        return brought.replace("{LIBRARY}", name)
+        return say(brought, LIBRARY=name)
     package = next((package for begin, package in known.packages.items() if name.startswith(begin)), "")
-    return PACKAGE.format(name, package) if package else LIBRARY.format(name)
+    return say(PACKAGE, library=name, package=package) if package else say(LIBRARY, library=name)
 
 
 def _first(rows: Sequence[Advice], line: str) -> str:
-    return next((row.remedy for row in rows if row.fits(line)), "")
+    return next((say(row.remedy) for row in rows if row.fits(line)), "")
 
 
 def _rows(given: Sequence[dict[str, Any]]) -> list[Advice]:

@@ -6,32 +6,43 @@ source (v1/worker/gpu_model_runner.py, v1/worker/gpu/cudagraph_utils.py, compila
 
 import re
 
-FIRST = "starting Python and importing vLLM"
-WARM_UP = "warming up: first chat"
+from python_checks.core.say import msg, say
+
+FIRST = say("starting Python and importing vLLM")
+WARM_UP = say("warming up: first chat")
 
 # Looked through from the top, first match wins; {} takes the groups.
 PATTERNS = tuple(
     (re.compile(pattern), phase)
     for pattern, phase in (
-        (r"[Ll]oading (?:safetensors|[^|]*shards)[^|]*\| (\d+)/(\d+) \[", "loading weights {}/{}"),
-        (r"Starting to load model ", "loading weights"),
-        (r"Loading weights took |Model loading took ", "weights loaded"),
-        (r"Capturing CUDA graphs[^|]*\|[^|]*\| (\d+)/(\d+) \[", "capturing CUDA graphs {}/{}"),
-        (r"Profiling CUDA graph memory", "profiling memory"),
-        (r"Graph capturing finished", "CUDA graphs captured"),
-        (r"Starting torch\.compile|for vLLM's torch\.compile|Dynamo bytecode transform time", "compiling"),
+        (
+            r"[Ll]oading (?:safetensors|[^|]*shards)[^|]*\| (\d+)/(\d+) \[",
+            msg("loading weights {done}/{total}"),
+        ),
+        (r"Starting to load model ", msg("loading weights")),
+        (r"Loading weights took |Model loading took ", msg("weights loaded")),
+        (r"Capturing CUDA graphs[^|]*\|[^|]*\| (\d+)/(\d+) \[", msg("capturing CUDA graphs {done}/{total}")),
+        (r"Profiling CUDA graph memory", msg("profiling memory")),
+        (r"Graph capturing finished", msg("CUDA graphs captured")),
+        (
+            r"Starting torch\.compile|for vLLM's torch\.compile|Dynamo bytecode transform time",
+            msg("compiling"),
+        ),
         (
             r"Compiling a graph for|Compile and warming up model|Warming up model for the compilation",
-            "compiling",
+            msg("compiling"),
         ),
-        (r"saved AOT compiled function|Directly load (AOT|the)", "compiled, profiling"),
-        (r"Initial profiling/warmup run took|Warming up done", "profiling memory"),
-        (r"Available KV cache memory|KV cache size: ", "making the KV cache"),
-        (r"init engine \(profile, create kv cache, warmup model\) took", "engine is ready, starting the API"),
-        (r"Starting vLLM server on ", "starting the API"),
-        (r"Application startup complete", "API is up"),
-        (r"Initializing a V1 LLM engine", "starting the engine"),
-        (r"non-default args: ", "reading the model's configuration"),
+        (r"saved AOT compiled function|Directly load (AOT|the)", msg("compiled, profiling")),
+        (r"Initial profiling/warmup run took|Warming up done", msg("profiling memory")),
+        (r"Available KV cache memory|KV cache size: ", msg("making the KV cache")),
+        (
+            r"init engine \(profile, create kv cache, warmup model\) took",
+            msg("engine is ready, starting the API"),
+        ),
+        (r"Starting vLLM server on ", msg("starting the API")),
+        (r"Application startup complete", msg("API is up")),
+        (r"Initializing a V1 LLM engine", msg("starting the engine")),
+        (r"non-default args: ", msg("reading the model's configuration")),
     )
 )
 
@@ -41,5 +52,5 @@ def phase(line: str) -> str:
     for pattern, words in PATTERNS:
         match = pattern.search(line)
         if match:
-            return words.format(*match.groups())
+            return say(words, **dict(zip(("done", "total"), match.groups(), strict=False)))
     return ""

@@ -7,14 +7,17 @@ from itertools import islice
 from pathlib import Path
 
 from python_checks.core.result import Fault, shorten
+from python_checks.core.say import say
 from python_checks.model.unreadable import DOWNLOAD
 
 WEIGHTS = ("*.safetensors", "*.bin")
 OTHER = ("original", "metal")  # gpt-oss for OpenAI's own code, and for Apple's
 MANY = 200  # entries of a directory that are looked at
 MOST = 3  # places that are named
-TOP = 'download the files at the top of its repository: hf download NAME --exclude "original/*" "metal/*"'
-GGUF = "vLLM takes the model's safetensors: copy or download these; GGUF is llama.cpp's format"
+TOP = say(
+    'download the files at the top of its repository: hf download NAME --exclude "original/*" "metal/*"'
+)
+GGUF = say("vLLM takes the model's safetensors: copy or download these; GGUF is llama.cpp's format")
 
 
 def elsewhere(directory: Path) -> Fault | None:
@@ -33,25 +36,35 @@ def elsewhere(directory: Path) -> Fault | None:
     if snapshots.is_dir():
         found = _preferred(directory, list(_models(snapshots)))
         if not found:
-            return Fault(f"{directory} is a cache of the model hub, and holds no whole snapshot", DOWNLOAD)
+            return Fault(
+                say(
+                    "{directory} is a cache of the model hub, and holds no whole snapshot",
+                    directory=directory,
+                ),
+                DOWNLOAD,
+            )
         return Fault(
-            f"{directory} is a cache of the model hub", f"the model lies in {_named(found)}: name that"
+            say("{directory} is a cache of the model hub", directory=directory),
+            say("the model lies in {named}: name that", named=_named(found)),
         )
     found = _preferred(directory.parent, list(_models(directory)))
     for child in _children(directory):
         found += _preferred(child, list(_models(child / "snapshots")))
     if found:
-        return Fault(f"{directory} holds no model itself", f"the model lies in {_named(found)}: name that")
+        return Fault(
+            say("{directory} holds no model itself", directory=directory),
+            say("the model lies in {named}: name that", named=_named(found)),
+        )
     return None
 
 
 def without_weights(directory: Path) -> Fault | None:
     """Return the fault of a directory whose only weights are of another format."""
     if files := sorted(directory.glob("*.gguf")):
-        return Fault(f"no weights but GGUF: {shorten(files[0].name)}", GGUF)
+        return Fault(say("no weights but GGUF: {name}", name=shorten(files[0].name)), GGUF)
     for name in OTHER:
         if any(any((directory / name).glob(pattern)) for pattern in WEIGHTS):
-            return Fault(f"no weights but those in {name}/, which are not for vLLM", TOP)
+            return Fault(say("no weights but those in {name}/, which are not for vLLM", name=name), TOP)
     return None
 
 
@@ -62,13 +75,19 @@ def _of_another_code(directory: Path) -> Fault | None:
         config = json.loads(path.read_bytes()) if path.is_file() else None
     if not isinstance(config, dict) or "model_type" in config or "experts_per_token" not in config:
         return None
-    return Fault(f"{directory} holds gpt-oss for OpenAI's own code, not for vLLM", _above(directory))
+    return Fault(
+        say("{directory} holds gpt-oss for OpenAI's own code, not for vLLM", directory=directory),
+        _above(directory),
+    )
 
 
 def _of_metal(directory: Path) -> Fault | None:
     alone = directory.name in OTHER and not (directory / "tokenizer.json").exists()
     return (
-        Fault(f"{directory} holds gpt-oss for another program, not for vLLM", _above(directory))
+        Fault(
+            say("{directory} holds gpt-oss for another program, not for vLLM", directory=directory),
+            _above(directory),
+        )
         if alone
         else None
     )
@@ -76,7 +95,9 @@ def _of_metal(directory: Path) -> Fault | None:
 
 def _above(directory: Path) -> str:
     above = directory.parent
-    return f"the model lies in {above}: name that" if (above / "config.json").exists() else TOP
+    return (
+        say("the model lies in {above}: name that", above=above) if (above / "config.json").exists() else TOP
+    )
 
 
 def _preferred(cache: Path, found: list[Path]) -> list[Path]:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from python_checks.core import regular_file
 from python_checks.core.result import CheckError, Fault, Result, State, conclude
+from python_checks.core.say import say
+from python_checks.core.words import count
 from python_checks.host import processes
 from python_checks.model import elsewhere as model_places
 from python_checks.model import json_files, safetensors, shards, unreadable
@@ -15,7 +17,7 @@ from python_checks.model.unreadable import COPY, DOWNLOAD, RESOLVE
 LARGE = "tokenizer.json"
 JSON_FILES = ("config.json", LARGE, "tokenizer_config.json")
 INDEX, BIN_INDEX = "model.safetensors.index.json", "pytorch_model.bin.index.json"
-NO_WEIGHTS = "no weights: neither *.safetensors nor *.bin"
+NO_WEIGHTS = say("no weights: neither *.safetensors nor *.bin")
 CALL_TOKEN = 200012  # <|call|>: without it as an eos id gpt-oss talks on behind a tool call
 
 
@@ -25,18 +27,31 @@ def look(directory: Path, whole: bool = True) -> Result:
         os.listdir(directory)
         return judge(directory, whole)
     except (FileNotFoundError, NotADirectoryError) as error:
-        remedy = "correct the path of the model, or copy the model there"
-        raise CheckError(Fault(f"{error.filename} is no directory", remedy)) from error
+        remedy = say("correct the path of the model, or copy the model there")
+        raise CheckError(Fault(say("{filename} is no directory", filename=error.filename), remedy)) from error
     except PermissionError as error:
         raise CheckError(
             Fault(
-                f"user {processes.user_name(os.geteuid())} cannot read {error.filename}",
-                "give that user read access: chmod -R a+rX on the directory, and +x on those above it",
+                say(
+                    "user {user} cannot read {filename}",
+                    user=processes.user_name(os.geteuid()),
+                    filename=error.filename,
+                ),
+                say("give that user read access: chmod -R a+rX on the directory, and +x on those above it"),
             )
         ) from error
     except OSError as error:
-        remedy = "the disk or the share that it lies on fails: see dmesg; then copy the model to another one"
-        raise CheckError(Fault(f"{error.filename} cannot be read: {error.strerror}", remedy)) from error
+        remedy = say(
+            "the disk or the share that it lies on fails: see dmesg; then copy the model to another one"
+        )
+        raise CheckError(
+            Fault(
+                say(
+                    "{filename} cannot be read: {strerror}", filename=error.filename, strerror=error.strerror
+                ),
+                remedy,
+            )
+        ) from error
 
 
 def judge(directory: Path, whole: bool = True) -> Result:
@@ -58,7 +73,7 @@ def judge(directory: Path, whole: bool = True) -> Result:
     if not weights and directory / INDEX not in unread and shards.numbered(files):
         faults += shards.by_names(files, str(config.get("model_type")))
         faults += shards.by_layers(tensors, config) if not faults else []
-        words = "; the index is missing"
+        words = say("; the index is missing")
     if config.get("model_type") == shards.GPT_OSS:
         faults += _judge_stop_ids(directory)
     if unreadable.unfinished(directory):
@@ -66,8 +81,8 @@ def judge(directory: Path, whole: bool = True) -> Result:
             replace(fault, remedy=DOWNLOAD) if fault.remedy in (COPY, RESOLVE) else fault for fault in faults
         ]
     size = sum(path.stat().st_size for path in files if path.is_file())
-    number = f"{len(files)} weight file{'s' if len(files) != 1 else ''}"
-    words = f"{number}, {size / 2**30:.2f} GiB, complete{words}"
+    number = count(len(files), "{number} weight files", "{number} weight file", "{number} weight files")
+    words = say("{files}, {size:.2f} GiB, complete{index}", files=number, size=size / 2**30, index=words)
     return conclude("model-files", faults, words, evidence | {"bytes": size, "shards": len(files)})
 
 
@@ -92,10 +107,13 @@ def _index(directory: Path, name: str, faults: list[Fault]) -> dict[str, str]:
         set(weights.values()) if isinstance(weights, dict) and all(map(_is_name, weights.values())) else set()
     )
     if not named or not isinstance(weights, dict):
-        faults.append(Fault(f"{name} holds no weight_map", COPY))
+        faults.append(Fault(say("{name} holds no weight_map", name=name), COPY))
         return {}
     missing = sorted(file for file in named if not os.path.lexists(directory / file))
-    faults += [Fault(f"{file} is missing, though {name} names it", COPY) for file in missing]
+    faults += [
+        Fault(say("{file} is missing, though {name} names it", file=file, name=name), COPY)
+        for file in missing
+    ]
     return weights
 
 
@@ -117,12 +135,22 @@ def _tensors(files: Sequence[Path], weights: dict[str, str], faults: list[Fault]
         except OSError as error:
             if error.errno not in regular_file.OTHER:
                 raise
-            faults.append(Fault(f"{file.name} is no regular file, or too large", COPY))
+            faults.append(Fault(say("{name} is no regular file, or too large", name=file.name), COPY))
             continue
         found |= held
         lost = sorted({tensor for tensor, name in weights.items() if name == file.name} - held)
         if lost:
-            faults.append(Fault(f"{file.name} lacks {len(lost)} tensors of the index, e.g. {lost[0]}", COPY))
+            faults.append(
+                Fault(
+                    say(
+                        "{file} lacks {number} tensors of the index, e.g. {tensor}",
+                        file=file.name,
+                        number=len(lost),
+                        tensor=lost[0],
+                    ),
+                    COPY,
+                )
+            )
     return found
 
 
@@ -137,7 +165,14 @@ def _judge_stop_ids(directory: Path) -> list[Fault]:
     reason = (
         problems[0].reason
         if problems
-        else f"generation_config.json has eos_token_id {ids} without {CALL_TOKEN}"
+        else say(
+            "generation_config.json has eos_token_id {ids} without {call_token}",
+            ids=ids,
+            call_token=CALL_TOKEN,
+        )
     )
-    remedy = f"set eos_token_id to [200002, 199999, {CALL_TOKEN}] there: tool calls may not end otherwise"
+    remedy = say(
+        "set eos_token_id to [200002, 199999, {call_token}] there: tool calls may not end otherwise",
+        call_token=CALL_TOKEN,
+    )
     return [Fault(reason, remedy, State.WARNING)]

@@ -6,6 +6,7 @@ from typing import Any
 
 from python_checks.core import regular_file
 from python_checks.core.result import Fault
+from python_checks.core.say import say
 from python_checks.model.unreadable import COPY
 
 END = 64  # bytes
@@ -16,13 +17,13 @@ def load(path: Path, faults: list[Fault]) -> Any:
     try:
         return json.loads(regular_file.content(path))
     except FileNotFoundError:
-        faults.append(Fault(f"{path.name} is missing", COPY))
+        faults.append(Fault(say("{name} is missing", name=path.name), COPY))
     except (ValueError, RecursionError) as error:
-        faults.append(Fault(f"{path.name} is no valid JSON: {error}", COPY))
+        faults.append(Fault(say("{name} is no valid JSON: {error}", name=path.name, error=error), COPY))
     except OSError as error:
         if error.errno not in regular_file.OTHER:
             raise
-        faults.append(Fault(f"{path.name} is no regular file, or too large", COPY))
+        faults.append(Fault(say("{name} is no regular file, or too large", name=path.name), COPY))
     return None
 
 
@@ -34,11 +35,13 @@ def ends(path: Path, faults: list[Fault]) -> None:
             file.seek(max(0, path.stat().st_size - END))
             last = file.read().rstrip()[-1:]
     except FileNotFoundError:
-        faults.append(Fault(f"{path.name} is missing", COPY))
+        faults.append(Fault(say("{name} is missing", name=path.name), COPY))
     except OSError as error:
         if error.errno not in regular_file.OTHER:
             raise
-        faults.append(Fault(f"{path.name} is no regular file, or too large", COPY))
+        faults.append(Fault(say("{name} is no regular file, or too large", name=path.name), COPY))
     else:
         if (first, last) != (b"{", b"}"):
-            faults.append(Fault(f"{path.name} is no valid JSON: it does not end as it begins", COPY))
+            faults.append(
+                Fault(say("{name} is no valid JSON: it does not end as it begins", name=path.name), COPY)
+            )

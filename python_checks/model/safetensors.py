@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 
 from python_checks.core import regular_file
+from python_checks.core.say import say
 
 LONGEST_HEADER = 100_000_000  # bytes; the limit of the safetensors library
 
@@ -29,11 +30,20 @@ def tensors(path: Path) -> set[str]:
         length = int.from_bytes(file.read(8), "little")
         if real >= 8 and length > LONGEST_HEADER:
             raise BadShardError(
-                f"{path.name} is no safetensors file: it begins with {length.to_bytes(8, 'little')!r}"
+                say(
+                    "{name} is no safetensors file: it begins with {begin}",
+                    name=path.name,
+                    begin=repr(length.to_bytes(8, "little")),
+                )
             )
         if real < 8 or length > real - 8:
             raise BadShardError(
-                f"{path.name} is cut in its header: {real} bytes, the header alone needs {8 + length}"
+                say(
+                    "{name} is cut in its header: {real} bytes, the header alone needs {wanted}",
+                    name=path.name,
+                    real=real,
+                    wanted=8 + length,
+                )
             )
         raw = file.read(length)
     try:
@@ -43,15 +53,29 @@ def tensors(path: Path) -> set[str]:
         for begin, stop in sorted(spans.values()):
             if begin != end or stop < begin:
                 raise BadShardError(
-                    f"{path.name}: its header leaves a gap or an overlap at byte {end} of the data"
+                    say(
+                        "{name}: its header leaves a gap or an overlap at byte {end} of the data",
+                        name=path.name,
+                        end=end,
+                    )
                 )
             end = stop
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         if isinstance(error, BadShardError):
             raise
-        raise BadShardError(f"{path.name} has no valid safetensors header: {error!r}") from error
+        raise BadShardError(
+            say("{name} has no valid safetensors header: {error}", name=path.name, error=repr(error))
+        ) from error
     expected = 8 + length + end
     if real != expected:
-        verdict = "truncated" if real < expected else "too long"
-        raise BadShardError(f"{path.name} is {verdict}: {real} bytes, its header says {expected}")
+        verdict = say("truncated") if real < expected else say("too long")
+        raise BadShardError(
+            say(
+                "{name} is {verdict}: {real} bytes, its header says {expected}",
+                name=path.name,
+                verdict=verdict,
+                real=real,
+                expected=expected,
+            )
+        )
     return set(spans)

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from python_checks.core.result import Fault
+from python_checks.core.say import say
 from python_checks.model.unreadable import COPY
 
 NAME = re.compile(r"(.+)-(\d+)-of-(\d+)$")
 LAYER = re.compile(r"\b(?:layers|block|h)\.(\d+)\.(.+)")
 MOST = 3  # names that are told
 GPT_OSS = "gpt_oss"
-FROM_ZERO = "gpt-oss counts its files from 00000: of 15 the last is 00014-of-00014"
+FROM_ZERO = say("gpt-oss counts its files from 00000: of 15 the last is 00014-of-00014")
 
 
 def numbered(files: Sequence[Path]) -> bool:
@@ -28,13 +29,18 @@ def by_names(files: Sequence[Path], model_type: str) -> list[Fault]:
             sets.setdefault((found[1], found[3]), {})[int(found[2])] = found[2]
     if len(sets) > 1:
         heads = ", ".join(f"{head}-…-of-{last}" for head, last in list(sets)[:MOST])
-        words = f"weights of several models lie side by side: {heads}"
-        return [Fault(words, "remove those that do not belong there")]
+        words = say("weights of several models lie side by side: {heads}", heads=heads)
+        return [Fault(words, say("remove those that do not belong there"))]
     faults = []
     for (head, last), parts in sets.items():
         first, total = min(parts), int(last)
         if first > 1:
-            faults.append(Fault(f"{len(parts)} shards of {total} are there, and no index", COPY))
+            faults.append(
+                Fault(
+                    say("{number} shards of {total} are there, and no index", number=len(parts), total=total),
+                    COPY,
+                )
+            )
             continue
         # Who begins with 1 ends with the number in the name; who begins with 0 ends one before it, but gpt-oss.
         end = total + 1 if first == 1 or model_type == GPT_OSS or total in parts else total
@@ -42,11 +48,14 @@ def by_names(files: Sequence[Path], model_type: str) -> list[Fault]:
         width, suffix = len(next(iter(parts.values()))), files[0].suffix
         names = [f"{head}-{number:0{width}}-of-{last}{suffix}" for number in missing]
         faults += [
-            Fault(f"{name} is missing", f"{COPY}; {FROM_ZERO}" if first == 0 else COPY)
+            Fault(
+                say("{name} is missing", name=name),
+                say("{copy}; {from_zero}", copy=COPY, from_zero=FROM_ZERO) if first == 0 else COPY,
+            )
             for name in names[:MOST]
         ]
         if len(names) > MOST:
-            faults.append(Fault(f"{len(names) - MOST} more shards are missing", COPY))
+            faults.append(Fault(say("{number} more shards are missing", number=len(names) - MOST), COPY))
     return faults
 
 
@@ -64,8 +73,16 @@ def by_layers(tensors: Collection[str], config: Mapping[str, Any]) -> list[Fault
     if lacking:
         some = ", ".join(map(str, lacking[:MOST])) + (", …" if len(lacking) > MOST else "")
         return [
-            Fault(f"the weights of {len(lacking)} of {number} layers are not all there: layer {some}", COPY)
+            Fault(
+                say(
+                    "the weights of {number} of {total} layers are not all there: layer {some}",
+                    number=len(lacking),
+                    total=number,
+                    some=some,
+                ),
+                COPY,
+            )
         ]
     if config.get("model_type") == GPT_OSS and not any("embed" in name for name in tensors):
-        return [Fault("the embeddings are not among the weights", COPY)]
+        return [Fault(say("the embeddings are not among the weights"), COPY)]
     return []

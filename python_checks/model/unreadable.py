@@ -6,12 +6,18 @@ from errno import ELOOP
 from pathlib import Path
 
 from python_checks.core.result import Fault, shorten
+from python_checks.core.say import msg, say
 
-COPY = "copy the model again and compare checksums"
-RESOLVE = "copy it with its links resolved (rsync -aL, or cp -rL) from where it is whole: what they lead to was left behind"
-PULL = "run git lfs pull where it was cloned (git lfs install before, where that is not known), then copy it"
-REMOVE = "remove it, and copy the file of that name"
-DOWNLOAD = "a download of it has not ended: run that again (hf download), it goes on where it stopped"
+COPY = say("copy the model again and compare checksums")
+RESOLVE = say(
+    "copy it with its links resolved (rsync -aL, or cp -rL) from where it is whole: what they lead "
+    "to was left behind"
+)
+PULL = say(
+    "run git lfs pull where it was cloned (git lfs install before, where that is not known), then copy it"
+)
+REMOVE = say("remove it, and copy the file of that name")
+DOWNLOAD = say("a download of it has not ended: run that again (hf download), it goes on where it stopped")
 POINTERS = (
     b"version https://git-lfs.github.com/spec/",
     b"version https://hawser.github.com/spec/",
@@ -21,31 +27,31 @@ POINTER = 1024  # bytes; no pointer is larger
 # By what is wrong: of one file, of several, and what to do.
 KINDS = {
     "pointer": (
-        "{} is a pointer of Git LFS, not the file itself",
-        "{} files are pointers of Git LFS, not the files themselves, e.g. {}",
+        msg("{name} is a pointer of Git LFS, not the file itself"),
+        msg("{number} files are pointers of Git LFS, not the files themselves, e.g. {name}"),
         PULL,
     ),
     "link": (
-        "{} is a link to nothing ({} is not there)",
-        "{} files are links to nothing, e.g. {} ({} is not there)",
+        msg("{name} is a link to nothing ({target} is not there)"),
+        msg("{number} files are links to nothing, e.g. {name} ({target} is not there)"),
         RESOLVE,
     ),
     "circle": (
-        "{} is a link that leads in a circle",
-        "{} files are links that lead in a circle, e.g. {}",
+        msg("{name} is a link that leads in a circle"),
+        msg("{number} files are links that lead in a circle, e.g. {name}"),
         RESOLVE,
     ),
     "directory": (
-        "{} is a directory in the place of a file",
-        "{} files are directories in the place of files, e.g. {}",
+        msg("{name} is a directory in the place of a file"),
+        msg("{number} files are directories in the place of files, e.g. {name}"),
         REMOVE,
     ),
     "special": (
-        "{} is a socket, a pipe or a device",
-        "{} files are sockets, pipes or devices, e.g. {}",
+        msg("{name} is a socket, a pipe or a device"),
+        msg("{number} files are sockets, pipes or devices, e.g. {name}"),
         REMOVE,
     ),
-    "empty": ("{} is empty", "{} files are empty, e.g. {}", COPY),
+    "empty": (msg("{name} is empty"), msg("{number} files are empty, e.g. {name}"), COPY),
 }
 
 
@@ -62,10 +68,8 @@ def judge(paths: Iterable[Path], faults: list[Fault]) -> set[Path]:
     for kind, bad in found.items():
         one, several, remedy = KINDS[kind]
         target = shorten(str(bad[0].readlink()), 100) if kind == "link" else ""
-        named = (bad[0].name, target)
-        faults.append(
-            Fault(one.format(*named) if len(bad) == 1 else several.format(len(bad), *named), remedy)
-        )
+        words = several if bad[1:] else one
+        faults.append(Fault(say(words, number=len(bad), name=bad[0].name, target=target), remedy))
     return {path for bad in found.values() for path in bad}
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from python_checks.core.result import CheckError, Fault, Result, State
+from python_checks.core.say import say
 
 PREFIX = "vllm_probe_"
 
@@ -63,7 +64,13 @@ def write(file: Path, results: Sequence[Result], releases: Mapping[str, str]) ->
     try:
         write_to_textfile(str(file), registry)
     except OSError as error:
-        remedy = "is there room (df), and may this user write in its directory?"
-        raise CheckError(Fault(f"cannot write {file}: {error.strerror}", remedy, State.UNKNOWN)) from error
+        remedy = say("is there room (df), and may this user write in its directory?")
+        raise CheckError(
+            Fault(
+                say("cannot write {file}: {strerror}", file=file, strerror=error.strerror),
+                remedy,
+                State.UNKNOWN,
+            )
+        ) from error
     finally:
         os.umask(mask)

@@ -11,6 +11,7 @@ from typing import Any
 
 from python_checks.core import regular_file, whole_file
 from python_checks.core.result import SEVERITY, Result, State, worst
+from python_checks.core.say import say
 from python_checks.report import history
 
 LARGEST = 4 * 2**20  # bytes of a verdict
@@ -56,8 +57,11 @@ def keep(options: Namespace, results: list[Result]) -> list[Result]:
         if options.remember:
             remember(options.remember, results, releases)
     except (OSError, ValueError) as error:
-        remedy = "make room on its disk; a history that cannot be read is begun anew once it is removed"
-        return [*results, Result("keep", State.UNKNOWN, f"the verdict is not kept: {error}", remedy)]
+        remedy = say("make room on its disk; a history that cannot be read is begun anew once it is removed")
+        return [
+            *results,
+            Result("keep", State.UNKNOWN, say("the verdict is not kept: {error}", error=error), remedy),
+        ]
     return results
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from python_checks.core.result import State
+from python_checks.core.say import Said, joined, say
 from python_checks.core.words import ago, count, span, stamp
 from python_checks.log.phases import FIRST
 from python_checks.service.facts import Service
@@ -23,36 +24,85 @@ class Condition:
 def condition(service: Service, refused: str, log: LastWords, now: float) -> Condition:
     """Judge a service; `refused` says why it did not answer, empty when it did."""
     age = now - service.since if service.since else 0.0
-    when = f" {ago(service.since, now)}" if service.since else ""
-    ended = f" ({service.ended})" if service.ended else ""
+    when = joined("", (" ", ago(service.since, now))) if service.since else ""
+    ended = say(" ({ended})", ended=service.ended) if service.ended else ""
     restarts = _restarts(service)
     match service.state:
         case "running" if not refused:
-            since = f"running for {span(age)} (since {stamp(service.since, now)}), pid {service.pid}"
-            return Condition(State.WARNING if service.restarts else State.OK, f"{since}, {restarts}")
+            since = say(
+                "running for {age} (since {time}), pid {pid}",
+                age=span(age),
+                time=stamp(service.since, now),
+                pid=service.pid,
+            )
+            return Condition(
+                State.WARNING if service.restarts else State.OK,
+                say("{since}, {restarts}", since=since, restarts=restarts),
+            )
         case "running" | "starting" if service.state == "starting" or age < LOADING:
             phase = service.detail or log.phase or (FIRST if service.engine else service.words)
-            again = f"; {restarts}" if service.restarts else ""
-            return Condition(State.WARNING, f"starting for {span(age)}: {phase}{again}", loads=True)
+            again = say("; {restarts}", restarts=restarts) if service.restarts else ""
+            return Condition(
+                State.WARNING,
+                say("starting for {age}: {phase}{again}", age=span(age), phase=phase, again=again),
+                loads=True,
+            )
         case "running":
-            words = f"runs for {span(age)} (pid {service.pid}) and does not answer: {refused}"
-            return Condition(State.CRITICAL, f"{words}; {restarts}")
+            words = say(
+                "runs for {age} (pid {pid}) and does not answer: {refused}",
+                age=span(age),
+                pid=service.pid,
+                refused=refused,
+            )
+            return Condition(State.CRITICAL, say("{words}; {restarts}", words=words, restarts=restarts))
         case "stopping":
-            words = f"stopping for {span(age)}: running requests get their time to end"
+            words = say("stopping for {age}: running requests get their time to end", age=span(age))
             return Condition(State.WARNING, words)
         case "restarting":
-            return Condition(State.CRITICAL, f"ended{when}{ended} and will be started again; {restarts}")
+            return Condition(
+                State.CRITICAL,
+                say(
+                    "ended{when}{ended} and will be started again; {restarts}",
+                    when=when,
+                    ended=ended,
+                    restarts=restarts,
+                ),
+            )
         case "stopped":
-            boot = "" if service.boot else "; not started with the host either"
-            return Condition(State.CRITICAL, f"stopped{when}{ended}: it stays so until it is started{boot}")
+            boot = "" if service.boot else say("; not started with the host either")
+            return Condition(
+                State.CRITICAL,
+                say(
+                    "stopped{when}{ended}: it stays so until it is started{boot}",
+                    when=when,
+                    ended=ended,
+                    boot=boot,
+                ),
+            )
         case "failed":
-            given_up = f", given up after {restarts}" if service.gave_up else ""
-            return Condition(State.CRITICAL, f"failed{when}{ended}{given_up}")
+            given_up = say(", given up after {restarts}", restarts=restarts) if service.gave_up else ""
+            return Condition(
+                State.CRITICAL,
+                say("failed{when}{ended}{given_up}", when=when, ended=ended, given_up=given_up),
+            )
         case "down":
-            return Condition(State.CRITICAL, f"does not run: {service.words}")
-    return Condition(State.CRITICAL, "not deployed on this host")
+            return Condition(State.CRITICAL, say("does not run: {words}", words=service.words))
+    return Condition(State.CRITICAL, say("not deployed on this host"))
 
 
-def _restarts(service: Service) -> str:
-    span_words = f" in {service.restarts_hours} h" if service.restarts_hours else " since it was last started"
-    return count(service.restarts, "automatic restart") + span_words
+def _restarts(service: Service) -> Said:
+    number, hours = service.restarts, service.restarts_hours
+    if not hours:
+        return count(
+            number,
+            "no automatic restart since it was last started",
+            "{number} automatic restart since it was last started",
+            "{number} automatic restarts since it was last started",
+        )
+    return count(
+        number,
+        "no automatic restart in {hours} h",
+        "{number} automatic restart in {hours} h",
+        "{number} automatic restarts in {hours} h",
+        hours=hours,
+    )

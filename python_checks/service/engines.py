@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from python_checks.core.result import Fault
+from python_checks.core.say import joined, say
 from python_checks.host import cgroups, processes
 
 TITLE = "VLLM::"
@@ -54,14 +55,33 @@ def judge(found: Sequence[int], own: Callable[[int], bool], unit: str) -> list[F
         return []
     whose = {pid: cgroups.unit(pid) for pid in foreign}
     left = bool(unit) and all(name == unit for name in whose.values())
-    words = f"the last run of {unit} has not ended" if left else "another vLLM runs on this host"
-    remedy = (
-        f"end it (kill {' '.join(map(str, foreign))}), or stop the service or container that runs it; "
-        "what outlives kill -9 hangs in the driver: reboot the host"
+    words = (
+        say("the last run of {unit} has not ended", unit=unit)
+        if left
+        else say("another vLLM runs on this host")
     )
-    return [Fault(f"{words}: {'; '.join(_describe(pid, name) for pid, name in whose.items())}", remedy)]
+    remedy = say(
+        "end it (kill {pids}), or stop the service or container that runs it; what outlives kill -9 "
+        "hangs in the driver: reboot the host",
+        pids=" ".join(map(str, foreign)),
+    )
+    return [
+        Fault(
+            say(
+                "{words}: {processes}",
+                words=words,
+                processes=joined("; ", (_describe(pid, name) for pid, name in whose.items())),
+            ),
+            remedy,
+        )
+    ]
 
 
 def _describe(pid: int, unit: str) -> str:
-    place = f", in {unit}" if unit else ""
-    return f"{processes.describe(pid)} ({processes.resident(pid) / MIB:.0f} MiB resident{place})"
+    place = say(", in {unit}", unit=unit) if unit else ""
+    return say(
+        "{process} ({resident:.0f} MiB resident{place})",
+        process=processes.describe(pid),
+        resident=processes.resident(pid) / MIB,
+        place=place,
+    )

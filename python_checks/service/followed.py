@@ -8,6 +8,7 @@ from pathlib import Path
 
 from python_checks.core import regular_file
 from python_checks.core.result import Line, Result, State, conclude, shorten
+from python_checks.core.say import say
 from python_checks.service.registry import Row
 
 PAUSE = 0.5  # seconds between two looks
@@ -56,14 +57,21 @@ def result(
     log, screen = Path(row.log), Screen()
     since = log.stat().st_size if anew and log.exists() else 0
     if act(screen.say):
-        return conclude(name, [], f"{row.name} answers after {screen.passed:.0f} s")
+        return conclude(
+            name, [], say("{name} answers after {seconds:.0f} s", name=row.name, seconds=screen.passed)
+        )
     name_there = f"{row.unit}.service" if row.manager == "systemd" else row.unit
-    words = f"{name_there} did not get ready ({outcome()})."
+    words = say("{name} did not get ready ({outcome}).", name=name_there, outcome=outcome())
     lines = written(log, since)
     verdicts = [line for line in lines if VERDICT.match(line)][-4:]
-    told = [words, *dict.fromkeys(verdicts), f"The end of {log}:", *(line[:200] for line in lines[-LINES:])]
+    told = [
+        words,
+        *dict.fromkeys(verdicts),
+        say("The end of {log}:", log=log),
+        *(line[:200] for line in lines[-LINES:]),
+    ]
     shown = [Line("", line, State.CRITICAL if line is words else State.OK) for line in told]
-    return Result(name, State.CRITICAL, words, f"see {log}", evidence={"screen": shown})
+    return Result(name, State.CRITICAL, words, say("see {log}", log=log), evidence={"screen": shown})
 
 
 def written(log: Path, since: int) -> list[str]:

@@ -9,26 +9,27 @@ from pathlib import Path
 from typing import Any
 
 from python_checks.core.result import shorten
+from python_checks.core.say import Said, joined, msg, say
 from python_checks.log import exits, known
 from python_checks.service import remedies
 from python_checks.service.facts import Service
 
 TABLES = Path(__file__).with_name("known_managers.toml")
-OWN = "exit code {} is systemd's own ({}): {}"
+OWN = msg("exit code {code} is systemd's own ({name}): {what}")
 OTHER = {
     "name": "systemd.exec(5)",
-    "cause": "it could not set up what the unit asks for",
-    "remedy": "read what it says: {HISTORY}",
+    "cause": msg("it could not set up what the unit asks for"),
+    "remedy": msg("read what it says: {HISTORY}"),
 }
 UNUSABLE = ("bad-setting", "error")  # systemd's words for a unit that it cannot load
-MASKED = "it is masked (systemctl mask): nothing can start it"
-BAD_UNIT = "systemd cannot use its unit: {}"
-VERIFY = "see systemd-analyze verify {NAME}.service; deploy again: ansible-playbook deploy.yml"
-GONE = "its environment is gone or was not finished; deploy again: ansible-playbook deploy.yml"
+MASKED = say("it is masked (systemctl mask): nothing can start it")
+BAD_UNIT = msg("systemd cannot use its unit: {told}")
+VERIFY = msg("see systemd-analyze verify {NAME}.service; deploy again: ansible-playbook deploy.yml")
+GONE = msg("its environment is gone or was not finished; deploy again: ansible-playbook deploy.yml")
 UNIT_ROOT = "/run/systemd/unit-root"  # where systemd builds a unit's view of the file system
-ITS_PATH = "PATH (systemctl cat {NAME})"
-SILENT = "the log does not say why; the manager: {}"
-NOTHING = "neither its log nor its manager says why"
+ITS_PATH = msg("PATH (systemctl cat {NAME})")
+SILENT = msg("the log does not say why; the manager: {told}")
+NOTHING = say("neither its log nor its manager says why")
 _SUPERVISED = re.compile(
     r"spawnerr: |can't find command|not executable|no permission to run|couldn't (?:setuid|chdir|exec)|making dispatchers"
 )
@@ -75,10 +76,10 @@ def explain(service: Service, program: str = "") -> Explained:
     supervised = next((line for line in said if _SUPERVISED.search(line)), "")
     if service.words in UNUSABLE:
         told = "; ".join(said[-3:]) or service.words
-        return Explained(shorten(BAD_UNIT.format(told), 400), _filled(VERIFY, service, said))
+        return Explained(shorten(say(BAD_UNIT, told=told), 400), _filled(VERIFY, service, said))
     if code:
         row = tables()["codes"].get(str(code), OTHER)
-        cause, remedy = OWN.format(code, row["name"], row["cause"]), row["remedy"]
+        cause, remedy = say(OWN, code=code, name=row["name"], what=say(row["cause"])), row["remedy"]
     elif supervised:
         rows = (
             row["remedy"] for row in tables()["supervisor"] if re.search("|".join(row["seen"]), supervised)
@@ -87,17 +88,17 @@ def explain(service: Service, program: str = "") -> Explained:
             shorten(supervised, 300), _filled(next(rows, GONE), service, said, "".join(service.command[:1]))
         )
     elif program:
-        return Explained(program, GONE)
+        return Explained(program, say(GONE))
     elif result:
         row = tables()["results"][result]
-        cause, remedy = row["cause"], row["remedy"] or known.tables().signals[exits.NAMES["KILL"]]
+        cause, remedy = say(row["cause"]), row["remedy"] or known.tables().signals[exits.NAMES["KILL"]]
     else:
         advice = known.weak(service.ended) or (remedies.found("\n".join(said)) if said else "")
         told = "; ".join(said or service.told)
-        return Explained(SILENT.format(told) if told else NOTHING, _filled(advice, service, said))
-    told = f"; the manager: {'; '.join(said)}" if said else ""
+        return Explained(say(SILENT, told=told) if told else NOTHING, advice)
+    told = say("; the manager: {said}", said="; ".join(said)) if said else ""
     otherwise = {203: "".join(service.command[:1]), 209: service.log, 222: service.log}.get(code, "")
-    return Explained(shorten(f"{cause}{told}", 400), _filled(remedy, service, said, otherwise))
+    return Explained(shorten(joined("", (cause, told)), 400), _filled(remedy, service, said, otherwise))
 
 
 def reasons(told: Iterable[str]) -> list[str]:
@@ -129,11 +130,9 @@ def _result(service: Service) -> str:
     return next((each[1] for each in found if each), "")
 
 
-def _filled(remedy: str, service: Service, said: Sequence[str], otherwise: str = "") -> str:
+def _filled(remedy: str, service: Service, said: Sequence[str], otherwise: str = "") -> Said:
     """Fill in what the manager's lines name: the first path that is not the program which was to be run, else `otherwise`."""
     lines = (line for line in said if "spawning" not in line)
     named = next((found[1] for line in lines if (found := _NAMED.search(line))), otherwise)
-    holes = {"{PATH}": named or ITS_PATH, "{HISTORY}": service.history, "{NAME}": service.name}
-    for hole, value in holes.items():
-        remedy = remedy.replace(hole, value)
-    return remedy
+    path = named or say(ITS_PATH, NAME=service.name)
+    return say(remedy, PATH=path, HISTORY=service.history, NAME=service.name)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, cast
 
 from python_checks.core.result import CheckError, Fault, State
+from python_checks.core.say import say
 from python_checks.service.facts import Service
 from python_checks.service.registry import DEPLOY, Row
 from python_checks.service.unit import Unit
@@ -21,10 +22,10 @@ class Reader(Protocol):
     def heal(self, row: Row) -> None:
         """Begin a restart, and do not wait for its end."""
 
-    def restart(self, row: Row, say: Callable[[str], None]) -> bool:
+    def restart(self, row: Row, tell: Callable[[str], None]) -> bool:
         """Restart a service and tell whether it answers."""
 
-    def follow(self, row: Row, say: Callable[[str], None]) -> bool:
+    def follow(self, row: Row, tell: Callable[[str], None]) -> bool:
         """Follow a start under way and tell whether the service answers."""
 
     def outcome(self, row: Row) -> str:
@@ -41,7 +42,7 @@ def reader(name: str) -> Reader:
         CheckError: there is none.
     """
     if name not in NAMES:
-        raise CheckError(Fault(f"no manager is called {name!r}", DEPLOY, State.UNKNOWN))
+        raise CheckError(Fault(say("no manager is called {name!r}", name=name), DEPLOY, State.UNKNOWN))
     return cast("Reader", importlib.import_module(f"python_checks.service.{name}"))
 
 

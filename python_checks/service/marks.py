@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 
 from python_checks.core import regular_file
 from python_checks.core.result import shorten
+from python_checks.core.say import say
 from python_checks.core.words import ago, span, stamp
 from python_checks.host import processes
 
-AGAIN = "deploy again, which proves it or goes back; or go back: ansible/rollback.yml"
-TAKE_OVER = "deploy again: that takes over what was left"
+AGAIN = say("deploy again, which proves it or goes back; or go back: ansible/rollback.yml")
+TAKE_OVER = say("deploy again: that takes over what was left")
 LEASE = 180.0  # seconds without a sign of life after which the run of a deploy is gone; as in the module deploy_lock
 
 LARGEST = 2**16  # bytes of such a file
@@ -32,10 +33,15 @@ def maintenance(path: Path) -> str:
     try:
         given = json.loads(regular_file.content(path, follow=False, limit=LARGEST))
         since = float(given["since"])
-        when = f"since {stamp(since, now)} ({span(now - since)})"
-        return f"in maintenance {when}, by {shorten(str(given['by']))}: {shorten(str(given['reason']))}"
+        when = say("since {time} ({age})", time=stamp(since, now), age=span(now - since))
+        return say(
+            "in maintenance {when}, by {by}: {reason}",
+            when=when,
+            by=shorten(str(given["by"])),
+            reason=shorten(str(given["reason"])),
+        )
     except (OSError, ValueError, KeyError, TypeError, OverflowError):
-        return f"in maintenance; {path} does not tell who, when and why"
+        return say("in maintenance; {path} does not tell who, when and why", path=path)
 
 
 class Deploy(NamedTuple):
@@ -60,12 +66,17 @@ def deploy(path: Path) -> Deploy:
     except (KeyError, TypeError, ValueError):
         who, since = "somebody", sign
     silent = abs(now - sign)  # one from the future, too, for a clock that was wrong
-    gone = f"no sign of life for {span(silent)}" if silent > LEASE else ""
+    gone = say("no sign of life for {age}", age=span(silent)) if silent > LEASE else ""
     if said.get("here") and life() and said["here"] != life():
-        gone = "this host was booted since"
+        gone = say("this host was booted since")
     if gone:
-        return Deploy(f"{who} began it {ago(since, now)}, {gone} ({path})", gone=True)
-    return Deploy(f"{who} deploys, for {span(now - since)} ({path})")
+        return Deploy(
+            say(
+                "{who} began it {when}, {gone} ({path})", who=who, when=ago(since, now), gone=gone, path=path
+            ),
+            gone=True,
+        )
+    return Deploy(say("{who} deploys, for {age} ({path})", who=who, age=span(now - since), path=path))
 
 
 def unproven(releases: Path) -> dict[str, str]:
@@ -74,15 +85,21 @@ def unproven(releases: Path) -> dict[str, str]:
     Args:
         releases: Directory with SERVICE/current, SERVICE/trial and SERVICE/RELEASE/.good, as the module `release` keeps them.
     """
-    said = {}
+    said: dict[str, str] = {}
     for link in sorted(releases.glob("*/current")):
         trial = _read(link.with_name("trial"))
         current = os.readlink(link) if link.is_symlink() else ""
         tried = trial.get("release") == current
         if current and (tried or not (link / ".good").exists()):
             since = trial.get("since") if tried else None
-            when = f", activated {ago(since, time.time())}," if isinstance(since, (int, float)) else ""
-            said[link.parent.name] = f"{current}{when} was not proven by any probe since"
+            when = (
+                say(", activated {when},", when=ago(since, time.time()))
+                if isinstance(since, (int, float))
+                else ""
+            )
+            said[link.parent.name] = say(
+                "{current}{when} was not proven by any probe since", current=current, when=when
+            )
     return said
 
 
@@ -105,12 +122,19 @@ class Traces(NamedTuple):
         return bool(self.deploy.who) and not self.deploy.gone
 
     @property
-    def loose_ends(self) -> list[tuple[str, str]]:
+    def loose_ends(self) -> Sequence[tuple[str, str]]:
         """Return what a deploy that was cut off left, each with its remedy; nothing while another one works."""
         if self.deployed:
             return []
-        ends = [(f"left over from a deploy: {self.deploy.who}", TAKE_OVER)] if self.deploy.gone else []
-        return ends + [(f"release of {name} {words}", AGAIN) for name, words in self.unproven.items()]
+        ends = (
+            [(say("left over from a deploy: {who}", who=self.deploy.who), TAKE_OVER)]
+            if self.deploy.gone
+            else []
+        )
+        return ends + [
+            (say("release of {name} {words}", name=name, words=words), AGAIN)
+            for name, words in self.unproven.items()
+        ]
 
 
 def traces(home: Path) -> Traces:

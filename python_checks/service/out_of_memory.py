@@ -4,6 +4,7 @@ import math
 import re
 from dataclasses import replace
 
+from python_checks.core.say import joined, msg, say
 from python_checks.core.words import GIB
 from python_checks.gpu.arithmetic import Budget
 from python_checks.service.facts import Service
@@ -12,23 +13,25 @@ SHARE, LENGTH = 0.90, 131072  # vLLM's and the guide's, where the command says n
 LOWER, SHORTER = 0.80, 65536  # the guide's remedies
 STEP = 0.05
 HIGHEST = 0.98  # the driver takes some for itself
-MORE = "more GPUs (--tensor-parallel-size) or a smaller model"
+MORE = say("more GPUs (--tensor-parallel-size) or a smaller model")
 SMALL = 0.5  # a smaller share of a GPU is no way out for a model that was given most of it
 OTHERS = 1.0  # GiB; a display takes less
-HELD = "another process holds {} GiB of the GPU ({}): no flag helps, have it ended: {}; see nvidia-smi"
-FREED = "another process freed GPU memory while vLLM measured it: start again; who it was: nvidia-smi"
-HOST = (
-    "the host's memory is too small for that share: free some (ps aux --sort=-rss | head), or lower --gpu-memory-utilization "
-    "({} at most), which is the share of the host's memory here"
+HELD = msg(
+    "another process holds {size:.2f} GiB of the GPU ({pids}): no flag helps, have it ended: {command}; see nvidia-smi"
 )
-HOST_CACHE = (
-    "the host's memory does not hold the KV cache: lower VLLM_CPU_KVCACHE_SPACE (vllm_environment) or --gpu-memory-utilization, "
-    "or free memory"
+FREED = say("another process freed GPU memory while vLLM measured it: start again; who it was: nvidia-smi")
+HOST = msg(
+    "the host's memory is too small for that share: free some (ps aux --sort=-rss | head), or lower "
+    "--gpu-memory-utilization ({most:.2f} at most), which is the share of the host's memory here"
 )
-SAMPLER = "lower --max-num-seqs (vllm_extra_args) or --gpu-memory-utilization ({})"
-WEIGHTS = (
-    "the weights do not fit beside what else is on the GPU: more GPUs (--tensor-parallel-size) or a smaller model; "
-    "--gpu-memory-utilization {} leaves room only where they nearly fit"
+HOST_CACHE = say(
+    "the host's memory does not hold the KV cache: lower VLLM_CPU_KVCACHE_SPACE (vllm_environment) "
+    "or --gpu-memory-utilization, or free memory"
+)
+SAMPLER = msg("lower --max-num-seqs (vllm_extra_args) or --gpu-memory-utilization ({share})")
+WEIGHTS = msg(
+    "the weights do not fit beside what else is on the GPU: more GPUs (--tensor-parallel-size) or a "
+    "smaller model; --gpu-memory-utilization {share} leaves room only where they nearly fit"
 )
 _FREE = re.compile(r"\(([\d.]+)/([\d.]+) GiB\) on startup is less than desired")
 _ROOM = re.compile(r"([\d.]+) GiB KV cache is needed.*?available KV cache memory \(([\d.]+) GiB")
@@ -48,9 +51,9 @@ _LOADING = re.compile(
 def evidence(budget: Budget | None) -> str:
     """Return the arithmetic of the check gpu."""
     return (
-        f"by the gpu check's arithmetic, {budget}"
+        say("by the gpu check's arithmetic, {budget}", budget=budget)
         if budget
-        else "nvidia-smi tells no memory here: no arithmetic"
+        else say("nvidia-smi tells no memory here: no arithmetic")
     )
 
 
@@ -66,27 +69,33 @@ def remedy(cause: str, service: Service, budget: Budget | None) -> str:
     if "Error in memory profiling" in cause:
         return FREED
     if host := _HOST.search(cause):
-        return HOST.format(f"{_down(float(host[1]) / float(host[2])):.2f}")
+        return say(HOST, most=_down(float(host[1]) / float(host[2])))
     if "on kv cache allocation is less than" in cause:
         return HOST_CACHE
     if free := _FREE.search(cause):
         most = _down(float(free[1]) / float(free[2]))
-        way = f", or --gpu-memory-utilization {most:.2f} at most" if most >= SMALL else ""
-        return f"another process holds the GPU: end it (nvidia-smi){way}"
+        way = say(", or --gpu-memory-utilization {most:.2f} at most", most=most) if most >= SMALL else ""
+        return say("another process holds the GPU: end it (nvidia-smi){way}", way=way)
     if held := _others(cause):
         return held
     if _CACHE.search(cause):
-        return ", or ".join(filter(None, (_shorter(cause, service, budget), _more(cause, share, budget))))
+        return joined(
+            say(", or "), filter(None, (_shorter(cause, service, budget), _more(cause, share, budget)))
+        )
     lower = f"{_lower(cause, share):.2f}"
     if "max_num_seqs" in cause:
-        return SAMPLER.format(lower)
+        return say(SAMPLER, share=lower)
     if _LOADING.search(cause):
-        return WEIGHTS.format(lower)
+        return say(WEIGHTS, share=lower)
     ways = (
         f"--gpu-memory-utilization {lower}",
         _shorter("", service, budget and replace(budget, utilization=float(lower))),
     )
-    return ", or ".join(ways) if ways[1] else f"{MORE}: nothing is left for requests at {ways[0]}"
+    return (
+        joined(say(", or "), ways)
+        if ways[1]
+        else say("{more}: nothing is left for requests at {flag}", more=MORE, flag=ways[0])
+    )
 
 
 def _others(cause: str) -> str:
@@ -99,7 +108,8 @@ def _others(cause: str) -> str:
     if sum(held.values()) < max(OTHERS, lacks):
         return ""
     names = ", ".join(f"pid {pid}" for pid in held)
-    return HELD.format(f"{sum(held.values()):.2f}", names, f"kill {' '.join(held)}")
+    command = f"kill {' '.join(held)}"
+    return say(HELD, size=sum(held.values()), pids=names, command=command)
 
 
 def _gib(size: str, unit: str) -> float:
@@ -121,7 +131,7 @@ def _more(cause: str, share: float, budget: Budget | None) -> str:
         needed = share + (float(room[1]) - float(room[2])) * GIB / budget.usable
     least = math.ceil((needed if needed > share else share + STEP) * 100 - 1e-6) / 100
     words = f"--gpu-memory-utilization {least:.2f}"
-    return words if least <= HIGHEST else f"{MORE}: it would take {words}"
+    return words if least <= HIGHEST else say("{more}: it would take {flag}", more=MORE, flag=words)
 
 
 def _lower(cause: str, share: float) -> float:

@@ -10,10 +10,11 @@ from typing import Any
 
 from python_checks.core import regular_file
 from python_checks.core.result import CheckError, Fault, State
+from python_checks.core.say import say
 
 HOME = "CHECKS_HOME"  # of the environment: host_directory, which bin/checks sets
 LARGEST = 2**20  # bytes of a row
-DEPLOY = "deploy: ansible-playbook deploy.yml"
+DEPLOY = say("deploy: ansible-playbook deploy.yml")
 
 
 @dataclass(frozen=True)
@@ -83,9 +84,13 @@ def one(name: str) -> Row:
     known = rows(directory) if directory else []
     found = next((row for row in known if row.name == name and row.manager), None)
     if found is None:
-        others = ", ".join(row.name for row in known if row.manager) or "none"
+        others = ", ".join(row.name for row in known if row.manager) or say("none")
         raise CheckError(
-            Fault(f"no service {name} is deployed here; deployed: {others}", DEPLOY, State.UNKNOWN)
+            Fault(
+                say("no service {name} is deployed here; deployed: {others}", name=name, others=others),
+                DEPLOY,
+                State.UNKNOWN,
+            )
         )
     return found
 
@@ -108,5 +113,7 @@ def _read(path: Path) -> Row:
     except FileNotFoundError:
         return Row(path.stem)
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        words = f"{path} does not describe a service ({error})"
-        raise CheckError(Fault(words, f"deploy again: {DEPLOY.partition(': ')[2]}", State.UNKNOWN)) from error
+        words = say("{path} does not describe a service ({error})", path=path, error=error)
+        raise CheckError(
+            Fault(words, say("deploy again: ansible-playbook deploy.yml"), State.UNKNOWN)
+        ) from error

@@ -1,11 +1,12 @@
 """What to do about a cause: the one place that `wait`, `doctor`, `status` and `config` ask."""
 
+from python_checks.core.say import say
 from python_checks.gpu.arithmetic import Budget
 from python_checks.log import known
 from python_checks.service import out_of_memory
 from python_checks.service.facts import Service
 
-OTHER = "read the log"
+OTHER = say("read the log")
 
 
 def remedy(text: str, service: Service | None = None, budget: Budget | None = None) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from python_checks.api.http import Pending
 from python_checks.core import notify
 from python_checks.core.result import CheckError, Fault
+from python_checks.core.say import say
 from python_checks.core.throttle import Throttle
 from python_checks.host import processes
 from python_checks.log import causes, phases
@@ -35,7 +36,7 @@ class Watch:
         self.service = Service(command=processes.command(pid) if pid else ())
         self.log = LogTail(path, pid, processes.started_at(pid) if pid else None) if path else None
         self.phase, self.warming = phase, False
-        self.answer = "no answer yet"
+        self.answer: str = say("no answer yet")
         self._throttle = Throttle()
         if self.log and self.log.found:
             self._read(list(self.log.lines))
@@ -73,9 +74,17 @@ class Watch:
         if gone:
             raise CheckError(self._obituary())
         if self.elapsed >= self.deadline:
-            words = f"not ready after {self.deadline:g} s in phase: {self.phase}; {self.answer}"
+            words = say(
+                "not ready after {deadline:g} s in phase: {phase}; {answer}",
+                deadline=self.deadline,
+                phase=self.phase,
+                answer=self.answer,
+            )
             raise CheckError(
-                Fault(words, f"follow the log{self._place}; a slow disk needs a longer --deadline")
+                Fault(
+                    words,
+                    say("follow the log{place}; a slow disk needs a longer --deadline", place=self._place),
+                )
             )
 
     def cause(self) -> Cause:
@@ -89,7 +98,7 @@ class Watch:
 
     @property
     def _place(self) -> str:
-        return f" ({self.path})" if self.path else ""
+        return say(" ({path})", path=self.path) if self.path else ""
 
     def _read(self, lines: list[str]) -> None:
         """Take the phase from new lines of the log; the warm-up stays the last one."""
@@ -107,8 +116,17 @@ class Watch:
     def _obituary(self) -> Fault:
         why = self.cause()
         when = (
-            f"after {self.elapsed:.0f} s in phase: {self.phase}" if self.identity else "before the wait began"
+            say("after {elapsed:.0f} s in phase: {phase}", elapsed=self.elapsed, phase=self.phase)
+            if self.identity
+            else say("before the wait began")
         )
-        words = f"process {self.pid} ended {when}; {why.words or 'its log does not say why'}"
+        words = say(
+            "process {pid} ended {when}; {words}",
+            pid=self.pid,
+            when=when,
+            words=why.words or say("its log does not say why"),
+        )
         remedy = self.remedy(why)
-        return Fault(words, f"{remedy}; log: {self.path}" if self.path else remedy)
+        return Fault(
+            words, say("{remedy}; log: {path}", remedy=remedy, path=self.path) if self.path else remedy
+        )

@@ -13,13 +13,14 @@ from pathlib import Path
 from python_checks.api import keys
 from python_checks.core import command
 from python_checks.core.result import CheckError, Fault, shorten
+from python_checks.core.say import say
 from python_checks.service.facts import Service
 from python_checks.service.registry import Row
 from python_checks.service.unit import Unit, call, of, puzzle
 
 TIMEOUT = 60.0  # seconds for one answer
 HOURS = 24
-DOWN = "supervisord does not run"
+DOWN = say("supervisord does not run")
 STATES = {
     "RUNNING": "running",
     "STARTING": "running",  # within its first 30 s; whether it answers supervisord never knows
@@ -57,24 +58,29 @@ def heal(row: Row) -> None:
     subprocess.Popen(words, stdin=null, stdout=null, stderr=null, start_new_session=True)
 
 
-def restart(row: Row, say: Callable[[str], None]) -> bool:
+def restart(row: Row, tell: Callable[[str], None]) -> bool:
     """Take a program out and put it in again, from its new configuration and whatever state it was in; tell whether it answers.
 
     Raises:
         CheckError: supervisord refuses it.
     """
-    say("stopping: running requests get their time to end")
+    tell(say("stopping: running requests get their time to end"))
     for action in ("stop", "remove"):  # it may not run, or not be there
         command.run([*row.control, action, row.unit], STOP)
     done = command.run([*row.control, "update", row.unit], TIMEOUT)
     if done.code:
-        raise CheckError(Fault(f"supervisord does not start {row.unit}: {shorten(done.text)}", "see its log"))
-    return _wait(row, say, row.ready)
+        raise CheckError(
+            Fault(
+                say("supervisord does not start {unit}: {text}", unit=row.unit, text=shorten(done.text)),
+                say("see its log"),
+            )
+        )
+    return _wait(row, tell, row.ready)
 
 
-def follow(row: Row, say: Callable[[str], None]) -> bool:
+def follow(row: Row, tell: Callable[[str], None]) -> bool:
     """Wait for the health of a service and tell whether it has it."""
-    return _wait(row, say, ())
+    return _wait(row, tell, ())
 
 
 def outcome(row: Row) -> str:
@@ -82,9 +88,9 @@ def outcome(row: Row) -> str:
     return ask(row).words
 
 
-def _wait(row: Row, say: Callable[[str], None], more: Sequence[str]) -> bool:
+def _wait(row: Row, tell: Callable[[str], None], more: Sequence[str]) -> bool:
     """Run the wait command of a service, which shows the phases on standard error; tell whether it ended well."""
-    pid = _pid(row, say)
+    pid = _pid(row, tell)
     key = {keys.VARIABLE: keys.read(Path(row.key_file))} if row.key_file else {}
     words = [*row.wait, *more, "--pid", pid, "--log", row.log]
     return subprocess.run(words, env=os.environ | key, check=False).returncode == 0
@@ -101,14 +107,19 @@ def services(rows: Sequence[Row]) -> dict[str, Service]:
     return found
 
 
-def _pid(row: Row, say: Callable[[str], None]) -> str:
+def _pid(row: Row, tell: Callable[[str], None]) -> str:
     """Return the process id of a service that was started just now."""
     for _ in range(20):
         done = command.run([*row.control, "pid", row.unit], TIMEOUT)
         if done.text.strip().isdecimal() and int(done.text) > 0:
             return done.text.strip()
-        say("waiting for its process")
-    raise CheckError(Fault(f"{row.unit} has no process: {shorten(done.text)}", f"see {row.log}"))
+        tell(say("waiting for its process"))
+    raise CheckError(
+        Fault(
+            say("{unit} has no process: {text}", unit=row.unit, text=shorten(done.text)),
+            say("see {log}", log=row.log),
+        )
+    )
 
 
 def _look(control: Sequence[str]) -> tuple[dict[str, str] | None, str]:
@@ -145,7 +156,7 @@ def _service(row: Row, said: str, changed: bool) -> Service:
         row.name,
         row.kind,
         state=STATES.get(word, "stopped") if words else "absent",
-        words=word or "unknown to supervisord",
+        words=word or say("unknown to supervisord"),
         told=[*filter(None, [reason]), *(f"{kind}: {how}" for _, kind, how in story[-3:])],
         pid=pid,
         since=story[-1][0] if story else 0.0,

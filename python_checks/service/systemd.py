@@ -10,6 +10,7 @@ from pathlib import Path
 
 from python_checks.core import command
 from python_checks.core.result import CheckError, Fault, State, shorten
+from python_checks.core.say import say
 from python_checks.service import journal
 from python_checks.service.facts import Service
 from python_checks.service.registry import Row
@@ -60,23 +61,25 @@ def heal(row: Row) -> None:
     """
     output = call(["systemctl", "--no-block", "--job-mode=fail", "try-restart", row.unit])
     if output.code:
-        raise CheckError(Fault(f"systemd refuses a restart: {shorten(output.text)}", "run it as root"))
+        raise CheckError(
+            Fault(say("systemd refuses a restart: {text}", text=shorten(output.text)), say("run it as root"))
+        )
 
 
-def restart(row: Row, say: Callable[[str], None]) -> bool:
-    """Restart a unit, also at boot from now on, and tell whether it answers; `say` hears its phases."""
+def restart(row: Row, tell: Callable[[str], None]) -> bool:
+    """Restart a unit, also at boot from now on, and tell whether it answers; `tell` hears its phases."""
     for words in ("daemon-reload",), ("reset-failed", row.unit), ("enable", "--quiet", row.unit):
         command.run(["systemctl", *words], TIMEOUT)  # the restart says what is wrong
     with subprocess.Popen(["systemctl", "restart", row.unit], stderr=subprocess.DEVNULL) as job:
         while job.poll() is None:
-            say(_phase(_show(row.unit)))
+            tell(_phase(_show(row.unit)))
     return job.returncode == 0
 
 
-def follow(row: Row, say: Callable[[str], None]) -> bool:
+def follow(row: Row, tell: Callable[[str], None]) -> bool:
     """Follow a start under way, and tell whether the unit answers; its own TimeoutStartSec is the deadline."""
     while (state := _show(row.unit))["ActiveState"] in STARTING and state["SubState"] != "auto-restart":
-        say(_phase(state))
+        tell(_phase(state))
     return state["ActiveState"] == "active"
 
 
@@ -157,7 +160,11 @@ def _show(unit: str) -> dict[str, str]:
 
 
 def _unasked(said: str) -> Fault:
-    return Fault(f"systemd cannot be asked: {shorten(said)}", "does this host run systemd?", State.UNKNOWN)
+    return Fault(
+        say("systemd cannot be asked: {said}", said=shorten(said)),
+        say("does this host run systemd?"),
+        State.UNKNOWN,
+    )
 
 
 def _words(shown: dict[str, str]) -> str:
@@ -167,7 +174,7 @@ def _words(shown: dict[str, str]) -> str:
 def _phase(state: dict[str, str]) -> str:
     """Return what a unit does, in words."""
     if state["ActiveState"] == "deactivating":
-        return "stopping: running requests get their time to end"
+        return say("stopping: running requests get their time to end")
     return state["StatusText"] or state["SubState"]
 
 
@@ -191,7 +198,7 @@ def _ended(shown: dict[str, str]) -> str:
     """Return how the main process ended, in words; with the result where that says more."""
     status, words = int(shown["ExecMainStatus"] or 0), []
     if shown["ExecMainCode"] in ("2", "3"):  # CLD_KILLED, CLD_DUMPED
-        words = [f"killed by {signal.Signals(status).name}"]
+        words = [say("killed by {signal}", signal=signal.Signals(status).name)]
     elif shown["ExecMainCode"] == "1":
-        words = [f"exit code {status}"]
+        words = [say("exit code {status}", status=status)]
     return ", ".join([*words, *([shown["Result"]] if shown["Result"] in RESULTS else [])])

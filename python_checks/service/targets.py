@@ -9,6 +9,7 @@ from typing import Any
 from python_checks.api import keys
 from python_checks.core.options import Parser, ServiceParser
 from python_checks.core.result import CheckError, Fault, State
+from python_checks.core.say import joined, say
 from python_checks.service import registry
 from python_checks.service.registry import Row
 
@@ -19,7 +20,7 @@ OF_ONE = {
     *("health", "models", "completion", "embedding", "tool-call", "chat", "model-files", "latency"),
     *("conformance", "canary", "idle"),
 }
-BY_HAND = f"{registry.DEPLOY}; or say which server: --url URL"
+BY_HAND = say("{deploy}; or say which server: --url URL", deploy=registry.DEPLOY)
 
 
 def addressed(module: ModuleType, words: Sequence[str]) -> bool:
@@ -52,8 +53,14 @@ def deployed() -> tuple[list[Row], Path]:
     home = registry.home()
     found = registry.rows(home) if home else []
     if not found or not home:
-        where = f"{home / 'services'} holds none" if home else f"{registry.HOME} is not set"
-        raise CheckError(Fault(f"no service is deployed on this host: {where}", BY_HAND, State.UNKNOWN))
+        where = (
+            say("{directory} holds none", directory=home / "services")
+            if home
+            else say("{variable} is not set", variable=registry.HOME)
+        )
+        raise CheckError(
+            Fault(say("no service is deployed on this host: {where}", where=where), BY_HAND, State.UNKNOWN)
+        )
     return found, home
 
 
@@ -70,7 +77,11 @@ def rows(check: str, service: str = "") -> list[Row]:
     found = [registry.one(service)] if service else [row for row in deployed()[0] if row.manager]
     fitting = [row for row in found if not check or check in row.probes]
     if not fitting:
-        words = f"{check or 'no check'} fits no service of this host: {'; '.join(map(_offer, found)) or 'no release is activated'}"
+        words = say(
+            "{check} fits no service of this host: {offers}",
+            check=check or say("no check"),
+            offers=joined("; ", map(_offer, found)) or say("no release is activated"),
+        )
         raise CheckError(Fault(words, BY_HAND, State.UNKNOWN))
     return fitting
 
@@ -122,4 +133,4 @@ def options(row: Row, module: ModuleType, typed: Mapping[str, Any]) -> argparse.
 
 
 def _offer(row: Row) -> str:
-    return f"{row.name} has {', '.join(row.probes) or 'none'}"
+    return say("{name} has {probes}", name=row.name, probes=", ".join(row.probes) or say("none"))

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from python_checks.core import command
 from python_checks.core.result import CheckError, Fault, State, shorten
+from python_checks.core.say import say
 from python_checks.host import processes
 
 TIMEOUT = 10.0  # seconds for an answer
@@ -37,7 +38,7 @@ def of(state: str, words: str, pid: int, proven: bool) -> Unit:
         return Unit(state, words)
     facts = processes.stat(pid)
     if facts is None:
-        return Unit("restarting", f"{words}, but its process {pid} has ended")
+        return Unit("restarting", say("{words}, but its process {pid} has ended", words=words, pid=pid))
     age = time.clock_gettime(time.CLOCK_BOOTTIME) - facts.started / os.sysconf("SC_CLK_TCK")
     return Unit(state, words, pid, facts.started, age, proven)
 
@@ -56,5 +57,16 @@ def call(words: list[str]) -> command.Output:
 
 def puzzle(who: str, unit: str, said: str) -> Fault:
     """Return the fault of a manager that does not tell how a service is."""
-    remedy = "is it deployed here, under this manager and name? deploy again: ansible-playbook deploy.yml"
-    return Fault(f"{who} does not tell how {unit} is: {shorten(said) or 'no words'}", remedy, State.UNKNOWN)
+    remedy = say(
+        "is it deployed here, under this manager and name? deploy again: ansible-playbook deploy.yml"
+    )
+    return Fault(
+        say(
+            "{who} does not tell how {unit} is: {said}",
+            who=who,
+            unit=unit,
+            said=shorten(said) or say("no words"),
+        ),
+        remedy,
+        State.UNKNOWN,
+    )

@@ -10,6 +10,7 @@ from pathlib import Path
 from python_checks.core import notify
 from python_checks.core import options as opt
 from python_checks.core.result import CheckError, Fault, Result, State, conclude
+from python_checks.core.say import joined, say
 from python_checks.gpu import arguments, hardware, holders, inventory
 from python_checks.host import cgroups, ports, processes, users
 from python_checks.model import files as model_files
@@ -60,14 +61,18 @@ def run(options: argparse.Namespace) -> Result:
         keeps = [fault for fault in held if fault.state is State.CRITICAL]
         if lasting or not keeps or waited >= options.patience:
             break
-        notify.status(f"waiting to start: {keeps[0].reason}")
+        notify.status(say("waiting to start: {reason}", reason=keeps[0].reason))
         time.sleep(min(PAUSE, options.patience - waited))
     notes += held
     faults = [fault for fault in notes if fault.state is State.CRITICAL]
-    words = ["nothing is in the way of a start", *filter(None, [files]), *(fault.reason for fault in notes)]
-    result = conclude("guard", faults, "; ".join(words), {"waited": round(waited, 1)})
+    words = [
+        say("nothing is in the way of a start"),
+        *filter(None, [files]),
+        *(fault.reason for fault in notes),
+    ]
+    result = conclude("guard", faults, joined("; ", words), {"waited": round(waited, 1)})
     if faults:
-        notify.status(f"start refused: {result.reason}")
+        notify.status(say("start refused: {reason}", reason=result.reason))
     return result
 
 
@@ -82,8 +87,8 @@ def look_at_model(options: argparse.Namespace) -> tuple[str, list[Fault]]:
     except CheckError as error:
         return "", [error.fault]
     if result.state is State.OK:
-        return place + result.reason, []
-    return "", [Fault(place + result.reason, result.remedy, result.state)]
+        return joined("", (place, result.reason)), []
+    return "", [Fault(joined("", (place, result.reason)), result.remedy, result.state)]
 
 
 def look_around(options: argparse.Namespace) -> list[Fault]:

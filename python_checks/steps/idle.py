@@ -7,6 +7,7 @@ from python_checks.api import metrics
 from python_checks.api.http import fetch
 from python_checks.core import options as opt
 from python_checks.core.result import CheckError, Fault, Result, State, conclude
+from python_checks.core.say import say
 from python_checks.core.throttle import Throttle
 
 NEEDS: tuple[str, ...] = ("requests",)
@@ -31,15 +32,29 @@ def run(options: argparse.Namespace) -> Result:
             queue = metrics.queue(fetch("GET", options.url + metrics.PATH, REQUEST))
             words = str(queue)
             if queue.idle:
-                return conclude("idle", [], f"no request running or waiting after {passed:.0f} s")
+                return conclude(
+                    "idle", [], say("no request running or waiting after {passed:.0f} s", passed=passed)
+                )
         except CheckError as error:
             words = error.fault.reason
             if words.startswith("connection refused"):
-                return conclude("idle", [], f"nothing answers at {options.url}, so nothing is under way")
+                return conclude(
+                    "idle", [], say("nothing answers at {url}, so nothing is under way", url=options.url)
+                )
             if error.fault.state is State.UNKNOWN:  # what answers tells no queue, and will not later
                 raise
         if passed >= options.deadline:
-            remedy = "SIGTERM gives it its last seconds (vllm_shutdown_timeout); for more: -e drain_seconds=…"
-            return conclude("idle", [Fault(f"{words} after {passed:.0f} s", remedy, State.WARNING)], "")
+            remedy = say(
+                "SIGTERM gives it its last seconds (vllm_shutdown_timeout); for more: -e drain_seconds=…"
+            )
+            return conclude(
+                "idle",
+                [
+                    Fault(
+                        say("{words} after {passed:.0f} s", words=words, passed=passed), remedy, State.WARNING
+                    )
+                ],
+                "",
+            )
         throttle.say(words, f", {options.deadline - passed:.0f} s left")
         time.sleep(min(PAUSE, max(0.0, options.deadline - passed)))

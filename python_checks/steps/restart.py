@@ -5,6 +5,7 @@ import sys
 from functools import partial
 
 from python_checks.core.result import Result, State, conclude
+from python_checks.core.say import say
 from python_checks.service import followed, managers, registry
 
 NEEDS: tuple[str, ...] = ()
@@ -41,6 +42,10 @@ def judged(reader: managers.Reader, row: registry.Row) -> Result:
     """
     words, unit = sys.stdin.readline(100).split(), reader.ask(row)
     if unit.state != "running" or words != [str(unit.pid), str(unit.started)]:
-        return Result("restart", State.WARNING, f"by now it is {unit.words} (process {unit.pid})")
+        return Result(
+            "restart",
+            State.WARNING,
+            say("by now it is {words} (process {pid})", words=unit.words, pid=unit.pid),
+        )
     reader.heal(row)
-    return conclude("restart", [], "restarted")
+    return conclude("restart", [], say("restarted"))

@@ -9,6 +9,7 @@ from contextlib import suppress
 from python_checks.core import notify
 from python_checks.core import options as opt
 from python_checks.core.result import Fault, Result, conclude
+from python_checks.core.say import say
 from python_checks.host import processes
 from python_checks.service import engines
 
@@ -30,8 +31,8 @@ def run(options: argparse.Namespace) -> Result:
     pid, process, start = options.pid, processes.stat(options.pid), time.monotonic()
     engine = [other for other in engines.find() if engines.is_engine(other) and processes.belongs(other, pid)]
     gone: float | None = None  # when the engine was first seen to be gone
-    how, faults = "by itself", []
-    notify.status("stopping: answering the last requests")
+    how, faults = say("by itself"), []
+    notify.status(say("stopping: answering the last requests"))
     _send(pid, signal.SIGTERM)
     while process and (now := processes.stat(pid)) and now.started == process.started:
         passed = time.monotonic() - start
@@ -39,17 +40,21 @@ def run(options: argparse.Namespace) -> Result:
             gone = passed
         if gone is not None and passed > gone + GRACE:
             # Not handled by vLLM, so it ends at once, and systemd takes it for a clean end, as it does not with SIGKILL.
-            how = "by SIGHUP, for it waited for its engine, which was gone"
+            how = say("by SIGHUP, for it waited for its engine, which was gone")
             _send(pid, signal.SIGHUP)
         if passed > options.deadline:
             _send(pid, signal.SIGKILL)
-            words = f"process {pid} did not end within {options.deadline:g} s of SIGTERM, so it was killed"
-            faults = [Fault(words, "its log tells what it waited for")]
+            words = say(
+                "process {pid} did not end within {deadline:g} s of SIGTERM, so it was killed",
+                pid=pid,
+                deadline=options.deadline,
+            )
+            faults = [Fault(words, say("its log tells what it waited for"))]
             break  # what hangs in a driver outlives even that, and would be waited for without an end
         time.sleep(PAUSE)
-    ended = f"ended {how} after {time.monotonic() - start:.0f} s"
-    notify.status(f"stopped: {faults[0].reason if faults else ended}")
-    return conclude("stop", faults, f"process {pid} {ended}")
+    ended = say("ended {how} after {monotonic:.0f} s", how=how, monotonic=time.monotonic() - start)
+    notify.status(say("stopped: {reason}", reason=faults[0].reason if faults else ended))
+    return conclude("stop", faults, say("process {pid} {ended}", pid=pid, ended=ended))
 
 
 def _send(pid: int, number: signal.Signals) -> None:

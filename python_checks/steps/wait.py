@@ -13,6 +13,7 @@ from python_checks.api.openai import PATH, begun, choice
 from python_checks.core import notify
 from python_checks.core import options as opt
 from python_checks.core.result import CheckError, Fault, Result, conclude, shorten
+from python_checks.core.say import joined, say
 from python_checks.host import ports, processes
 from python_checks.log import phases
 from python_checks.service.start import PAUSE, Watch
@@ -21,14 +22,15 @@ NEEDS: tuple[str, ...] = ("requests",)
 
 REQUEST = 10.0  # seconds for one look at the health path
 TOKENS = 16  # of that chat
+CHAT_FAILED = say("healthy, but the first chat failed")
 WARM_UP = 120.0  # seconds for the first chat; on a CPU it compiles for 16 s
 
 
 class First(NamedTuple):
-    """The request that ends a start: its name and words for it, where it goes, what it says, and what is wrong with a reply."""
+    """The request that ends a start: words for it and for its failure, where it goes, what it says, and what is wrong with a reply."""
 
-    name: str
     words: str
+    failed: str
     path: str
     body: Callable[[str], dict[str, Any]]
     judge: Callable[[Reply], list[Fault]]
@@ -42,7 +44,7 @@ def chat_body(model: str) -> dict[str, Any]:
 
 def chat_faults(reply: Reply) -> list[Fault]:
     """Judge its answer; see `choice` for errors."""
-    fault = begun(choice(reply), "healthy, but the first chat failed")
+    fault = begun(choice(reply), CHAT_FAILED)
     return [fault] if fault else []
 
 
@@ -51,8 +53,14 @@ def embedding_faults(reply: Reply) -> list[Fault]:
     return embeddings.faults(embeddings.vectors(reply), len(embeddings.TEXTS))
 
 
-FIRST_CHAT = First("chat", "a chat", PATH, chat_body, chat_faults)
-FIRST_EMBEDDING = First("embedding", "an embedding", embeddings.PATH, embeddings.body, embedding_faults)
+FIRST_CHAT = First(say("a chat"), CHAT_FAILED, PATH, chat_body, chat_faults)
+FIRST_EMBEDDING = First(
+    say("an embedding"),
+    say("healthy, but the first embedding failed"),
+    embeddings.PATH,
+    embeddings.body,
+    embedding_faults,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -74,15 +82,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Result:
     """Wait, with the phase, and in the end the reason of a failure, on standard error and in systemd's status."""
-    phase = phases.FIRST if options.log and options.model else f"waiting for {options.path}"
+    phase = phases.FIRST if options.log and options.model else say("waiting for {path}", path=options.path)
     watch = Watch(options.pid, options.log, options.deadline, phase)
     try:
         words = until_ready(watch, options)
     except CheckError as error:
-        notify.status(f"start failed: {error.fault.reason}")
+        notify.status(say("start failed: {reason}", reason=error.fault.reason))
         raise
     notify.status("ready")
-    return conclude("wait", [], f"{words} after {watch.elapsed:.0f} s", {"elapsed": round(watch.elapsed, 1)})
+    return conclude(
+        "wait",
+        [],
+        say("{words} after {elapsed:.0f} s", words=words, elapsed=watch.elapsed),
+        {"elapsed": round(watch.elapsed, 1)},
+    )
 
 
 def until_ready(watch: Watch, options: argparse.Namespace) -> str:
@@ -94,10 +107,12 @@ def until_ready(watch: Watch, options: argparse.Namespace) -> str:
     until_healthy(watch, options.url, options.path)
     refuse_stranger(options.url, options.pid)
     if not options.model:
-        return f"{options.path} says 200"
+        return say("{path} says 200", path=options.path)
     first = FIRST_EMBEDDING if options.embedding else FIRST_CHAT
     warm_up(watch, options.url, options.model, first)
-    return f"{options.path} says 200, {options.model} answered {first.words}"
+    return say(
+        "{path} says 200, {model} answered {first}", path=options.path, model=options.model, first=first.words
+    )
 
 
 def until_healthy(watch: Watch, url: str, path: str) -> None:
@@ -116,7 +131,9 @@ def until_healthy(watch: Watch, url: str, path: str) -> None:
         else:
             if reply.status == 200:
                 return
-            watch.answer = f"{path} says {reply.status}: {refusal(reply)}"
+            watch.answer = say(
+                "{path} says {status}: {refusal}", path=path, status=reply.status, refusal=refusal(reply)
+            )
         watch.look()
         time.sleep(min(PAUSE, watch.left))
 
@@ -136,8 +153,8 @@ def warm_up(watch: Watch, url: str, model: str, first: First) -> None:
         time.sleep(PAUSE)  # the server writes its log after its reply
         watch.look()
         why = watch.cause()
-        words = f"healthy, but the first {first.name} failed: {error.fault.reason}" + (
-            f"; log: {why.words}" if why.words else ""
+        words = say("{failed}: {reason}", failed=first.failed, reason=error.fault.reason) + (
+            say("; log: {words}", words=why.words) if why.words else ""
         )
         raise CheckError(Fault(words, watch.remedy(why) if why.words else error.fault.remedy)) from error
     for fault in faults:
@@ -156,5 +173,10 @@ def refuse_stranger(url: str, pid: int | None) -> None:
     number = place.port or (443 if place.scheme == "https" else 80)
     held = ports.holders("127.0.0.1" if place.hostname == "localhost" else place.hostname, number)
     if held.listens and held.pids and not any(processes.belongs(holder, pid) for holder in held.pids):
-        who = shorten(", ".join(map(processes.describe, held.pids)), 200)
-        raise CheckError(Fault(f"another server answers at {url}: {who}", "stop it, or change the port"))
+        who = shorten(joined(", ", map(processes.describe, held.pids)), 200)
+        raise CheckError(
+            Fault(
+                say("another server answers at {url}: {who}", url=url, who=who),
+                say("stop it, or change the port"),
+            )
+        )

@@ -11,14 +11,10 @@ from typing import Any
 
 import pytest
 
+from tests.python_checks import pseudo
 from tests.python_checks.canary_support import Canary
 from tests.python_checks.hosted import Hosted
 from tests.python_checks.island import Island
-from tests.python_checks.korean_recorder import (
-    pytest_configure,
-    pytest_runtest_logstart,
-    pytest_sessionfinish,
-)
 from tests.python_checks.support import (
     DEADLINE,
     RECORDED,
@@ -31,7 +27,15 @@ from tests.python_checks.support import (
     shard,
 )
 
-__all__ = ["pytest_configure", "pytest_runtest_logstart", "pytest_sessionfinish"]
+
+@pytest.fixture(autouse=True)
+def every_message_is_translated() -> Iterator[None]:
+    """Fail a test in which a message was made with English that no catalogue gets."""
+    heard: list[str] = []
+    stop = pseudo.listen(heard)
+    yield
+    stop()
+    assert {text: words for text in heard if (words := pseudo.left(text))} == {}
 
 
 @pytest.fixture

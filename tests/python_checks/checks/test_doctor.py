@@ -11,6 +11,7 @@ import pytest
 from python_checks.api.http import Reply
 from python_checks.checks import doctor, gpu, models
 from python_checks.core.result import Fault, Line, Result, State, of
+from python_checks.core.say import say
 from python_checks.doctor import diagnosis, look, of_service
 from python_checks.host.disks import Disk
 from python_checks.service import engine_facts, last_words
@@ -74,7 +75,15 @@ def test_a_release_that_is_not_the_activated_one() -> None:
 
 
 def test_a_hung_server_and_one_that_restarted() -> None:
-    hung = one(signs(refused={"vllm": "no answer from http://x within 5 s", "backend": ""}, now=2e9))
+    hung = one(
+        signs(
+            refused={
+                "vllm": say("no answer from {url} within {timeout:g} s", url="http://x", timeout=5),
+                "backend": "",
+            },
+            now=2e9,
+        )
+    )
     assert hung.state is State.CRITICAL and "hangs" in hung.cause and hung.remedy.endswith("restart vllm")
     log = LastWords(before="(x) died unexpectedly")
     restarted = diagnosis.findings(signs("systemd_running", logs={"vllm": log, "backend": LastWords()}))[0]
@@ -163,7 +172,10 @@ def test_a_server_that_is_being_stopped() -> None:
 
 
 def test_a_server_that_runs_and_does_not_listen() -> None:
-    refused = {"vllm": "connection refused by 127.0.0.1:18741", "backend": ""}
+    refused = {
+        "vllm": say("connection refused by {hostname}:{port}", hostname="127.0.0.1", port=18741),
+        "backend": "",
+    }
     deaf = one(signs(refused=refused, now=2e9, bound={}))
     assert deaf.cause == "none of its processes listens at port 18741"
 

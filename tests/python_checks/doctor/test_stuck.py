@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from python_checks.core.result import State
+from python_checks.core.say import say
 from python_checks.doctor import diagnosis, stuck
 from python_checks.doctor.stuck import Stuck
 from python_checks.host import processes
@@ -155,7 +156,10 @@ def test_a_server_that_hangs_is_asked_nothing_that_takes_minutes(
 
 
 def test_it_is_the_cause_where_vllm_gives_no_answer() -> None:
-    refused = {"vllm": "no answer from http://x within 5 s", "backend": ""}
+    refused = {
+        "vllm": say("no answer from {url} within {timeout:g} s", url="http://x", timeout=5),
+        "backend": "",
+    }
     finding = one(signs(refused=refused, now=2e9, stuck={"vllm": [WORKER]}))
     assert "does not answer: no answer from http://x within 5 s" in finding.symptom
     assert "kill -STOP" in finding.cause

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from python_checks.core.result import Result, State
+from python_checks.core.say import say
 from python_checks.doctor import diagnosis
 from python_checks.service import engine_facts
 from python_checks.service.facts import Service
@@ -58,7 +59,10 @@ def test_a_command_that_may_be_right(flags: list[str], kind: str) -> None:
 
 def test_what_the_check_saw_is_the_symptom_and_no_finding_of_its_own() -> None:
     seen = Result(
-        "tool-call", State.CRITICAL, 'no tool call: tool_calls is null, content is "{...}"', "flags"
+        "tool-call",
+        State.CRITICAL,
+        say("no tool call: tool_calls is {found}, content is {content}", found="null", content='"{...}"'),
+        "flags",
     )
     finding = one(signs(command=SERVE, model_type="gpt_oss", results=[seen]))
     assert finding.symptom == f"tool-call: {seen.reason}"

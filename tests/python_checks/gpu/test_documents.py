@@ -272,7 +272,7 @@ def test_what_is_well_is_not_told(inside: str) -> None:
 @pytest.mark.parametrize("action", ["Reset", "Reboot", "Drain P2P", "Drain and Reset"])
 def test_the_remedy_is_the_action_that_the_driver_names(action: str) -> None:
     [fault] = told(f"<gpu_recovery_action>{action}</gpu_recovery_action>")
-    assert (fault.reason, fault.remedy) == (f"the driver asks for: {action}", ACTIONS[action].format(0))
+    assert (fault.reason, fault.remedy) == (f"the driver asks for: {action}", ACTIONS[action].filled(index=0))
     [other] = told("<gpu_recovery_action>Replace Fan</gpu_recovery_action>")
     assert "do what the driver names" in other.remedy and "nvidia-smi -r" not in other.remedy
 
@@ -364,4 +364,4 @@ def test_a_gpu_that_does_not_say_how_much_memory_it_has(host: Host, model: Path)
     text = document("h100x1").replace("81559 MiB", "N/A").replace("81152 MiB", "N/A")
     done = host(text, "--tensor-parallel-size", "1", "--model-directory", str(make_gpt_oss(model)))
     assert done.returncode == 3 and "does not say how much memory it has" in done.stdout
-    assert "-d MEMORY" not in done.stdout and RESET.format(0) not in done.stdout
+    assert "-d MEMORY" not in done.stdout and RESET.filled(index=0) not in done.stdout
