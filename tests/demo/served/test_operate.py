@@ -111,7 +111,7 @@ def test_drain_lets_a_request_end_and_the_deploy_brings_vllm_back() -> None:
     doctor = playbook("ansible/doctor.yml")
     assert doctor.returncode == 2, doctor.stdout
     assert "cause somebody stopped it (drain.yml, an operator); it did not fail" in words(doctor.stdout)
-    assert "supervisorctl --configuration" in doctor.stdout
+    assert "supervisorctl --configuration" in words(doctor.stdout)
     assert "connection refused" not in doctor.stdout
 
     again = playbook("deploy.yml")
