@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from python_checks.core.result import Fault, State
+from python_checks.core.say import say
 
 PAGE = "docs/conformance.md"
 
@@ -45,6 +46,7 @@ def _softened(case: str, fault: Fault, served: tuple[int, ...]) -> Fault:
     for limit in LIMITS:
         open_still = not limit.mended or (served and served < limit.mended)
         if open_still and re.fullmatch(limit.cases, case) and re.search(limit.words, fault.reason):
-            words, where = f"{fault.reason} (known limit of vLLM)", f"see {PAGE}#{limit.anchor}"
+            words = say("{reason} (known limit of vLLM)", reason=fault.reason)
+            where = say("see {page}#{anchor}", page=PAGE, anchor=limit.anchor)
             return Fault(words, where, State.WARNING)
     return fault
