@@ -11,7 +11,7 @@ from pathlib import Path
 from python_checks.api.metrics import Counters
 from python_checks.core import regular_file, whole_file
 from python_checks.core.result import CheckError, Fault, State
-from python_checks.core.say import say
+from python_checks.core.say import joined, say
 
 ANEW = say("remove it, and the canary begins anew: it then knows of no restart within this hour")
 LARGEST = 2**20  # bytes of the state
@@ -119,4 +119,5 @@ def save(path: Path, memory: Memory) -> None:
 
 
 def _fault(words: str, error: OSError) -> Fault:
-    return Fault(say("{words}: {error}", words=words, error=error), ROOM, State.UNKNOWN)
+    why = joined(": ", map(str, filter(None, (error.filename, error.strerror)))) or error
+    return Fault(say("{words}: {error}", words=words, error=why), ROOM, State.UNKNOWN)

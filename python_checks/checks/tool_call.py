@@ -34,7 +34,8 @@ def run(options: argparse.Namespace) -> Result:
     try:
         second = choice(ask(options.url, body, options.timeout))
     except CheckError as error:
-        raise CheckError(replace(error.fault, reason=f"second turn: {error.fault.reason}")) from error
+        reason = say("second turn: {reason}", reason=error.fault.reason)
+        raise CheckError(replace(error.fault, reason=reason)) from error
     answer = shorten(str(second["message"].get("content")))
     function = calls[0]["function"]
     return conclude(

@@ -77,7 +77,7 @@ class Run:
                 while not self._ended():
                     if selector.select(PAUSE) and not self._read():
                         selector.unregister(self._pipe)
-                    self._throttle.say(self.stage, f" ({time.monotonic() - self.start:.0f} s)")
+                    self._throttle.tell(self.stage, f" ({time.monotonic() - self.start:.0f} s)")
                     if time.monotonic() - self._moved > limit:
                         words = say(
                             "no verdict: {stage} has lasted longer than {limit:g} s",

@@ -7,6 +7,8 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from python_checks.core.say import say
+
 LAST_WAIT = 1.0  # seconds for a killed program to go; one that hangs in the driver (state D) never does
 
 
@@ -44,6 +46,8 @@ def run(arguments: Sequence[str], timeout: float, given: str = "") -> Output:
         if child.stdout:
             child.stdout.close()
         if isinstance(error, subprocess.TimeoutExpired):
-            raise TimeoutError(f"{arguments[0]} gave no answer within {timeout:g} s") from None
+            raise TimeoutError(
+                say("{program} gave no answer within {seconds:g} s", program=arguments[0], seconds=timeout)
+            ) from None
         raise
     return Output(child.returncode, raw.decode("utf-8", "replace"))

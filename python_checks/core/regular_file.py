@@ -6,6 +6,8 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
+from python_checks.core.say import say
+
 OTHER = (errno.EINVAL, errno.EFBIG, errno.ELOOP)  # of what is no file that is read here
 LIMIT = 256 * 2**20  # bytes; the largest file that is read whole, a tokenizer, has 30 MB
 
@@ -20,7 +22,7 @@ def opened(path: Path, follow: bool = True) -> BinaryIO:
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | links)
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
-        raise OSError(errno.EINVAL, "is no regular file", str(path))
+        raise OSError(errno.EINVAL, say("is no regular file"), str(path))
     return os.fdopen(handle, "rb")
 
 
@@ -33,5 +35,5 @@ def content(path: Path, follow: bool = True, limit: int = LIMIT) -> bytes:
     with opened(path, follow) as file:
         data = file.read(limit + 1)
     if len(data) > limit:
-        raise OSError(errno.EFBIG, "too large", str(path))
+        raise OSError(errno.EFBIG, say("too large"), str(path))
     return data

@@ -13,7 +13,7 @@ class Throttle:
         """Nothing was said yet."""
         self._words, self._at = "", 0.0
 
-    def say(self, words: str, more: str) -> bool:
+    def tell(self, words: str, more: str) -> bool:
         """Print `words` and `more`, which changes all the time, on standard error; tell whether it was time to."""
         now = time.monotonic()
         if words == self._words and now - self._at < REPEAT:

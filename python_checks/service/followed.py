@@ -30,7 +30,7 @@ class Screen:
         """Return the seconds since then."""
         return time.monotonic() - self.start
 
-    def say(self, words: str) -> None:
+    def tell(self, words: str) -> None:
         """Show what is new, and wait for the next look."""
         if words != self.said or self.passed - self.said_at > REPEAT:
             self.said, self.said_at = words, self.passed
@@ -56,7 +56,7 @@ def result(
     """
     log, screen = Path(row.log), Screen()
     since = log.stat().st_size if anew and log.exists() else 0
-    if act(screen.say):
+    if act(screen.tell):
         return conclude(
             name, [], say("{name} answers after {seconds:.0f} s", name=row.name, seconds=screen.passed)
         )

@@ -69,7 +69,7 @@ class Watch:
         """
         gone = self._gone()  # asked before the log is read, so that the last lines of a dead one are in
         self._read(self.log.poll() if self.log else [])
-        if self._throttle.say(self.phase, f" ({self.elapsed:.0f} s)"):
+        if self._throttle.tell(self.phase, f" ({self.elapsed:.0f} s)"):
             notify.status(self.phase)
         if gone:
             raise CheckError(self._obituary())

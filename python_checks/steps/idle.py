@@ -56,5 +56,5 @@ def run(options: argparse.Namespace) -> Result:
                 ],
                 "",
             )
-        throttle.say(words, f", {options.deadline - passed:.0f} s left")
+        throttle.tell(words, f", {options.deadline - passed:.0f} s left")
         time.sleep(min(PAUSE, max(0.0, options.deadline - passed)))

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from python_checks.core.finding import Finding
-from python_checks.core.result import Fault, Result, State
-from python_checks.core.say import Said, translated
+from python_checks.core.result import Fault, Line, Result, State
+from python_checks.core.say import translated
 from tests.python_checks.support import ROOT
 
 LETTERS = str.maketrans(string.ascii_letters, "ȧƀƈḓḗƒɠħīĵķŀḿƞǿƥɋřşŧŭṽẇẋẏẑȦƁƇḒḖƑƓĦĪĴĶĿḾȠǾƤɊŘŞŦŬṼẆẊẎẐ")
+OTHERS = ("has compute capability",)  # vLLM says so, too
 PAIR = re.compile(r"(?<!\S)(?=(\S+ \S+))")
 SENTENCE = re.compile(r"[a-z][a-z']*,? [a-z][a-z']+,? [a-z][a-z']+")
 LOOKED_FOR = (
@@ -23,6 +24,7 @@ LOOKED_FOR = (
     "ValueError",
     "ArgumentTypeError",
     "replace",
+    "Limit",
 )  # or said to who types a command
 FIELDS = {Result: ("reason", "remedy"), Fault: ("reason", "remedy")}
 FIELDS |= {Finding: ("symptom", "evidence", "cause", "remedy")}
@@ -103,13 +105,13 @@ def left(text: str) -> str:
     told = translated(text, PSEUDO)
     for begin in PAIR.finditer(told):
         for piece in english().get(begin[1], ()):
-            if told.startswith(piece, begin.start(1)):
+            if told.startswith(piece, begin.start(1)) and piece not in OTHERS:
                 return piece
     return ""
 
 
 def listen(heard: list[str]) -> Callable[[], None]:
-    """Note what is said in results, faults and findings that are not well; return how to stop."""
+    """Note what is said in results, faults and findings that are not well, and on screens; return how to stop."""
     starts = {kind: kind.__init__ for kind in FIELDS}
 
     def watched(kind: type) -> Callable[..., None]:
@@ -117,7 +119,9 @@ def listen(heard: list[str]) -> Callable[[], None]:
         def init(self: Any, *given: Any, **named: Any) -> None:
             starts[kind](self, *given, **named)
             if self.state is not State.OK:
-                heard.extend(text for name in FIELDS[kind] if isinstance(text := getattr(self, name), Said))
+                heard.extend(getattr(self, name) for name in FIELDS[kind])
+            for line in self.evidence.get("screen", ()) if kind is Result else ():
+                heard.extend(Line(*line)[:2])
 
         return init
 

@@ -8,7 +8,7 @@ from python_checks.core.result import Line, Result, State
 from python_checks.report import history, verdict
 
 OK = Result("chat-auto", State.OK, "get_weather({})")
-LIMIT = Result("chat-none", State.WARNING, "no content (known limit of vLLM)")
+LIMIT = Result("chat-none", State.WARNING, "no content (known limit)")
 BROKEN = Result("chat-named", State.CRITICAL, "no tool call", "set the flags")
 
 

@@ -11,7 +11,7 @@ import pytest
 from python_checks.api.http import Reply
 from python_checks.checks import doctor, gpu, models
 from python_checks.core.result import Fault, Line, Result, State, of
-from python_checks.core.say import say
+from python_checks.core.say import joined, say
 from python_checks.doctor import diagnosis, look, of_service
 from python_checks.host.disks import Disk
 from python_checks.service import engine_facts, last_words
@@ -103,7 +103,7 @@ def test_the_host() -> None:
     full = Disk(("/opt/vllm",), 2**29, 2**37)
     assert one(signs(disks=[full])).symptom == "disk nearly full: 0.5 of 128.0 GiB free (/opt/vllm)"
     assert one(signs(lacks=["g++"])).state is State.CRITICAL
-    stranger = Fault("another vLLM runs on this host: pid 1", "end it (kill 1)")
+    stranger = Fault(joined(": ", [say("another vLLM runs on this host"), "pid 1"]), "end it (kill 1)")
     assert one(signs(strangers=[stranger])).state is State.WARNING
     kept_away = [
         each.symptom for each in diagnosis.findings(signs("supervisor_stopped", strangers=[stranger]))
@@ -116,7 +116,7 @@ def test_checks_that_say_the_same_are_one_finding_and_the_worst_comes_first() ->
         Result("gpu", State.WARNING, "persistence mode is off", "nvidia-smi -pm 1"),
         Result("completion", State.CRITICAL, "HTTP 500", "see the log"),
         Result("tool-call", State.CRITICAL, "HTTP 500", "see the log"),
-        Result("chat", State.UNKNOWN, "not run, health failed"),
+        Result("chat", State.UNKNOWN, say("not run, health failed")),
     ]
     result = doctor.judge(signs(results=results), "demo")
     symptoms = [line.words for line in result.evidence["screen"] if line.label == "symptom"]

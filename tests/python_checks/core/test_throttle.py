@@ -20,6 +20,6 @@ def test_what_changes_is_said_at_once_and_what_stays_now_and_then(
         (0.1, "warming up"),
     ):
         now[0] += seconds
-        said.append(progress.say(words, f" ({now[0] - 100:g} s)"))
+        said.append(progress.tell(words, f" ({now[0] - 100:g} s)"))
     assert said == [True, False, True, False, True]
     assert capsys.readouterr().err == "loading (0 s)\nwarming up (2 s)\nwarming up (7 s)\n"

@@ -17,8 +17,9 @@ from python_checks.core.say import Said, joined, say, translated
 from python_checks.report import columns, formats, language
 from python_checks.service.last_words import LastWords
 from tests.python_checks.doctor_support import signs
+from tests.python_checks.hosted import Hosted
 from tests.python_checks.pseudo import PSEUDO
-from tests.python_checks.support import ROOT, Probe
+from tests.python_checks.support import ROOT
 
 KOREAN = ROOT / "python_checks/locale/ko.po"
 HOSTILE = "one\x1b[31m \u202e\r two sk-0123456789abcdef"
@@ -179,12 +180,11 @@ def test_no_control_character_and_no_key_gets_into_a_translation(monkeypatch: py
         ("C", ("--language", "ko"), "증상"),
     ],
 )
-def test_the_doctor_as_a_process(probe: Probe, locale: str, options: tuple[str, ...], label: str) -> None:
+def test_the_doctor_as_a_process(hosted: Hosted, locale: str, options: tuple[str, ...], label: str) -> None:
     """The labels stand in one column, and no line is wider than the screen, as a terminal counts."""
     command = ["python", "-m", "x", "--model", "/nowhere/" + "long/" * 9, "--port", "8000"]
     vllm = {"state": "stopped", "ended": "exit status 0", "start": "START", "command": command}
-    facts = ("--facts", json.dumps({"services": {"vllm": vllm}}))
-    done = probe("doctor", *facts, *options, "--format", "screen", LC_ALL=locale, PYTHONIOENCODING="utf-8")
+    done = hosted.recorded({"vllm": vllm}, "doctor", *options, LC_ALL=locale, PYTHONIOENCODING="utf-8")
     assert done.returncode == 2, done.stdout + done.stderr
     lines = done.stdout.splitlines()
     widths = [sum(1 + (east_asian_width(char) in "WF") for char in line) for line in lines]
