@@ -9,8 +9,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from python_checks.core.say import say
-
 
 class Other(NamedTuple):
     """A place that is not root's alone.
@@ -51,26 +49,26 @@ def judge(place: Path, passed: bool = False) -> Other | None:
     except OSError:
         return None
     if facts.st_uid:
-        return Other(place, facts.st_uid, say("belongs to {name}", name=_name(facts.st_uid)))
+        return Other(place, facts.st_uid, f"belongs to {_name(facts.st_uid)}")
     if stat.S_ISLNK(facts.st_mode) or (passed and facts.st_mode & stat.S_ISVTX):
         return None
     if facts.st_mode & stat.S_IWOTH:
-        return Other(place, 0, say("may be written by everyone"))
+        return Other(place, 0, "may be written by everyone")
     if facts.st_mode & stat.S_IWGRP and (facts.st_gid or _has_acl(place)):
-        return Other(place, 0, say("may be written by {group}", group=_group(facts.st_gid)))
+        return Other(place, 0, f"may be written by {_group(facts.st_gid)}")
     return None
 
 
 def _name(uid: int) -> str:
     with suppress(KeyError):
         return pwd.getpwuid(uid).pw_name
-    return say("user {uid}", uid=uid)
+    return f"user {uid}"
 
 
 def _group(gid: int) -> str:
     with suppress(KeyError):
-        return say("group {gr_name}", gr_name=grp.getgrgid(gid).gr_name)
-    return say("group {gid}", gid=gid)
+        return f"group {grp.getgrgid(gid).gr_name}"
+    return f"group {gid}"
 
 
 def _has_acl(place: Path) -> bool:

@@ -1,6 +1,7 @@
 """The rooms of python_checks: no import goes up, none closes a circle, and no folder grows too full to find a file in."""
 
 import ast
+import re
 from graphlib import TopologicalSorter
 from itertools import chain
 from pathlib import Path
@@ -121,3 +122,12 @@ def test_what_is_wrong_is_seen(tmp_path: Path) -> None:
     for number in range(FULL):
         (tmp_path / PACKAGE / "core" / f"more{number}.py").touch()
     assert crowded(tmp_path) == [tmp_path / PACKAGE / "core"]
+
+
+def test_what_modules_of_ansible_share_stands_alone() -> None:
+    """Ansible sends a module and its module_utils to a host, and no package python_checks."""
+    links = [path for path in (ROOT / "ansible/plugins/module_utils").iterdir() if path.is_symlink()]
+    assert links
+    for link in links:
+        found = re.findall(r"^ *(?:from|import) (\S+)", link.read_text(encoding="utf-8"), re.MULTILINE)
+        assert found and PACKAGE not in {name.split(".")[0] for name in found}, link
