@@ -66,10 +66,10 @@ def as_owner(python: Path, limit: float) -> list[str]:
         return [str(python)]
     for place, _, why in (other for other in others if not other.uid):
         words = say(
-            "{python} cannot be run: {place} {why}, so root does not run it, and it is nobody's to run it as",
+            "{python} cannot be run: {place} may be written by {who}, so root does not run it, and it is nobody's to run it as",
             python=python,
             place=place,
-            why=why,
+            who=why.removeprefix("may be written by "),
         )
         raise CheckError(Fault(words, say("sudo chmod go-w {place}", place=place), State.UNKNOWN))
     rules = (
