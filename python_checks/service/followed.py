@@ -64,12 +64,9 @@ def result(
     words = say("{name} did not get ready ({outcome}).", name=name_there, outcome=outcome())
     lines = written(log, since)
     verdicts = [line for line in lines if VERDICT.match(line)][-4:]
-    told = [
-        words,
-        *dict.fromkeys(verdicts),
-        say("The end of {log}:", log=log),
-        *(line[:200] for line in lines[-LINES:]),
-    ]
+    others = [line[:200] for line in lines if line not in verdicts]
+    # The cause and the remedy come last: that is where a reader's eye is.
+    told = [words, say("The end of {log}:", log=log), *others[-LINES:], *dict.fromkeys(verdicts)]
     shown = [Line("", line, State.CRITICAL if line is words else State.OK) for line in told]
     return Result(name, State.CRITICAL, words, say("see {log}", log=log), evidence={"screen": shown})
 

@@ -131,5 +131,7 @@ class ActionModule(ActionBase):
         if result.get("rc"):
             said = [plain(result.pop(name, "").strip()) for name in ("stdout", "stderr")]
             result |= {"stdout": said[0], "stdout_lines": said[0].splitlines(), "stderr_lines": []}
-            result["msg"] = "\n".join(part for part in said if part)
+            result["msg"] = "\n".join(
+                part for part in reversed(said) if part
+            )  # the result behind its progress
         return result | {"cmd": args["argv"]}
