@@ -165,7 +165,7 @@ def test_an_error_in_the_middle_is_quoted_and_explains_what_is_missing(
 
 
 def test_a_stream_that_broke_off_has_one_fault(replies: Replies) -> None:
-    fault = Fault("the stream did not end: 5 events, then nothing", "see the log")
+    fault = Fault("the stream broke off behind 5 events", "see the log")
     joined = join([*events(stream(replies)[:5]), ServerEvent(9.0, "", "", {}, fault)])
     assert joined.faults == [fault]
 

@@ -158,7 +158,8 @@ def test_a_third_service_is_in_the_same_screen(hosted: Hosted, server: Server) -
     hosted.shown("ranker", MainPID="1", StateChangeTimestamp=f"@{time.time() - 3600:.0f}")
     done = hosted.checks("status", "--format", "json")
     result = json.loads(done.stdout)["results"][0]
-    assert screen(Result("status", State.OK, "", evidence=result["evidence"]))["ranker"].state == State.OK
+    [line] = [Line(*each) for each in result["evidence"]["screen"] if each[0] == "ranker"]
+    assert line.state == State.OK
     assert [path for path, _ in server.requests] == ["/up"]
     facts = result["evidence"]["services"]["ranker"]
     assert (facts["state"], facts["kind"], facts["command"]) == (
