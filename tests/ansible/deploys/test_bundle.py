@@ -117,7 +117,7 @@ def test_manifest_holds_what_is_there(made: Bundle) -> None:
 
 
 def test_second_run_changes_and_downloads_nothing(bundle: Bundle) -> None:
-    run = bundle.make(**CLOSED)
+    run = bundle.make("-v", **CLOSED)
     assert run.returncode == 0, run.stdout
     assert "changed=0" in run.stdout
 

@@ -34,7 +34,7 @@ def test_maintenance_keeps_it_off() -> None:
     for wanted, words in (("on", "in maintenance since"), ("off", "alive")):
         assert playbook("ansible/maintenance.yml", "-e", f"maintenance={wanted}").returncode == 0
         assert words in verdict(time.time())["results"][0]["reason"]
-    again = playbook("ansible/maintenance.yml", "-e", "maintenance=off")
+    again = playbook("ansible/maintenance.yml", "-e", "maintenance=off", "-v")
     assert "changed=0 " in again.stdout
     assert playbook("ansible/maintenance.yml").returncode != 0
 
