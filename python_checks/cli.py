@@ -37,6 +37,14 @@ CHECKS = {
     "doctor": "checks.doctor",
     "canary": "checks.canary",
     "conformance": "checks.conformance",
+    "gateway": "checks.gateway",
+    "usage": "checks.usage",
+    "key": "checks.key",
+    "keys": "steps.keys",
+    "drain": "steps.drain",
+    "admit": "steps.admit",
+    "gateway-reload": "steps.gateway_reload",
+    "gateway-certificate": "steps.gateway_certificate",
     "all": "checks.all",
 }
 SEVERAL = ("conformance", "all")  # these return a result for each of their cases

@@ -3,9 +3,10 @@
 import argparse
 from collections.abc import Callable
 
-from python_checks.checks import chat, completion, health, model_files, models, tool_call
+from python_checks.checks import chat, completion, gateway, health, model_files, models, tool_call
 from python_checks.core import options as opt
 from python_checks.core.result import Result, State
+from python_checks.gateway import options as own
 from python_checks.report import verdict
 
 NEEDS: tuple[str, ...] = ("requests", "jsonschema")
@@ -21,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     opt.add_model(parser, default=None)
     opt.add_backend_url(parser, default=None)
     model_files.add_arguments(parser, required=False)
+    own.add_gateway(parser)
     opt.add_timeout(parser, TIMEOUT)
     opt.add_remember(parser)
     opt.add_unused(parser, "--langchain-python", "--step-tokens")
@@ -35,6 +37,7 @@ def plan(options: argparse.Namespace) -> list[tuple[str, Callable[[argparse.Name
         (with_model, "models", models.run, True),
         (with_model, "completion", completion.run, True),
         (with_model, "tool-call", tool_call.run, True),
+        (options.gateway_url, "gateway", gateway.run, True),
         (options.backend_url, "chat", chat.run, True),
     )
     return [(name, check, needs) for given, name, check, needs in wanted if given]

@@ -5,7 +5,7 @@ import errno
 import ipaddress
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from python_checks.core import options as opt
@@ -32,7 +32,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--host", default="127.0.0.1", help="address that the server will bind to (%(default)s)"
     )
     parser.add_argument("--port", type=opt.port, required=True, help="TCP port that the server will bind to")
-    parser.add_argument("--pid", type=opt.pid, help="main process of our own server: it may hold the port")
+    parser.add_argument(
+        "--pid",
+        type=opt.pid,
+        action="append",
+        default=[],
+        help="main process of a server of this deploy: it may hold the port; can be given more than once",
+    )
 
 
 def run(options: argparse.Namespace) -> Result:
@@ -98,14 +104,13 @@ def overlaps(host: str, address: str) -> bool:
     return same or address in WILDCARDS or host in WILDCARDS
 
 
-def judge(host: str, port: int, own: int | None, held: Holders) -> Result:
-    """Accept holders that belong to the process `own`; name all others."""
+def judge(host: str, port: int, own: Sequence[int], held: Holders) -> Result:
+    """Accept holders that belong to the processes `own`; name all others."""
     place = f"{host}:{port}"
     evidence = {"holders": [processes.describe(pid) for pid in held.pids]}
-    fault = stranger(place, held, lambda pid: own is not None and processes.belongs(pid, own))
-    return conclude(
-        "port", [fault] if fault else [], f"{place} is held by our own server (pid {own})", evidence
-    )
+    fault = stranger(place, held, lambda pid: any(processes.belongs(pid, each) for each in own))
+    words = f"{place} is held by our own server (pid {', '.join(map(str, own))})"
+    return conclude("port", [fault] if fault else [], words, evidence)
 
 
 def stranger(place: str, held: Holders, own: Callable[[int], bool]) -> Fault | None:

@@ -174,7 +174,12 @@ class Door:
         ]
 
     def chat(
-        self, key: str = KEY, path: str = CHAT, timeout: float = 30, head: dict[str, str] | None = None, **body: Any
+        self,
+        key: str = KEY,
+        path: str = CHAT,
+        timeout: float = 30,
+        head: dict[str, str] | None = None,
+        **body: Any,
     ) -> requests.Response:
         """Ask for a chat."""
         heads = ({"Authorization": f"Bearer {key}"} if key else {}) | (head or {})

@@ -122,7 +122,11 @@ def test_no_stream_is_bunched(door: Door) -> None:
     """Each event arrives in a read of its own, as it was sent."""
     reads = []
     with requests.post(
-        door.url + CHAT, json={"stream": True, "words": 30, "gap": 0.03}, headers={"Authorization": f"Bearer {KEY}"}, stream=True, timeout=30
+        door.url + CHAT,
+        json={"stream": True, "words": 30, "gap": 0.03},
+        headers={"Authorization": f"Bearer {KEY}"},
+        stream=True,
+        timeout=30,
     ) as reply:
         while piece := reply.raw.read1(65536):
             reads.append(piece)

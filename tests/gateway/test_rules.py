@@ -60,10 +60,8 @@ def test_the_health_needs_no_key(door: Door) -> None:
 def test_no_other_path_reaches_vllm(door: Door, target: str, version: str) -> None:
     before = len(door.engine.seen())
     for method in ("GET", "POST"):
-        answer = raw(
-            door,
-            f"{method} {target} HTTP/{version}\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {KEY}\r\nContent-Length: 0\r\n\r\n".encode(),
-        )
+        head = f"Host: x\r\nConnection: close\r\nAuthorization: Bearer {KEY}\r\nContent-Length: 0"
+        answer = raw(door, f"{method} {target} HTTP/{version}\r\n{head}\r\n\r\n".encode())
         assert answer.split()[1] in (b"404", b"400"), answer[:300]
     assert len(door.engine.seen()) == before
 
@@ -76,10 +74,15 @@ def test_the_absolute_form_arrives_as_a_path(door: Door) -> None:
     assert door.engine.seen()[-1]["target"] == "/v1/models"
 
 
-@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT", "PATCH", "post"])
+@pytest.mark.parametrize(
+    "method", ["GET", "PUT", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT", "PATCH", "post"]
+)
 def test_a_route_has_its_method(door: Door, method: str) -> None:
     before = len(door.engine.seen())
-    answer = raw(door, f"{method} {CHAT} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {KEY}\r\n\r\n".encode())
+    answer = raw(
+        door,
+        f"{method} {CHAT} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {KEY}\r\n\r\n".encode(),
+    )
     assert answer.split()[1] in (b"404", b"400"), answer[:200]
     assert len(door.engine.seen()) == before
 

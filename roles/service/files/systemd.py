@@ -58,10 +58,12 @@ def phase(state: dict[str, str]) -> str:
 
 
 def restart(unit: str, screen: Screen) -> bool:
-    """Restart a unit, also at boot from now on, and tell whether it answers."""
+    """Restart a unit, or have it reload where it can, also at boot from now on, and tell whether it answers."""
     for command in ("daemon-reload",), ("reset-failed", unit), ("enable", "--quiet", unit):
         systemctl(*command)  # the restart says what is wrong
-    with subprocess.Popen(["systemctl", "restart", unit], stderr=subprocess.PIPE, text=True) as job:
+    able = systemctl("show", unit, "--property=CanReload", "--value").stdout.strip() == "yes"
+    verb = "reload-or-restart" if able else "restart"
+    with subprocess.Popen(["systemctl", verb, unit], stderr=subprocess.PIPE, text=True) as job:
         while job.poll() is None:
             screen.say(phase(show(unit)))
             time.sleep(PAUSE)
