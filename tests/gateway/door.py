@@ -117,13 +117,23 @@ class Door:
         return self.home / "gateway"
 
     @property
+    def map(self) -> Path:
+        """The keys."""
+        return self.state / "keys/keys.map"
+
+    @property
+    def drained(self) -> Path:
+        """What a reload keeps out of the rotation."""
+        return self.state / "drained"
+
+    @property
     def log(self) -> str:
         """What it logged."""
         return (self.home / "log").read_text(errors="replace")
 
     def keys(self, *rows: str) -> None:
         """Write the map; a running gateway does not look at it."""
-        (self.state / "keys.map").write_text(row("team", KEY) + "".join(rows))
+        self.map.write_text(row("team", KEY) + "".join(rows))
 
     def start(self) -> None:
         """Start it and wait until it and the engine behind it are there."""
@@ -157,6 +167,13 @@ class Door:
             channel.sendall(words.encode() + b"\n")
             channel.shutdown(socket.SHUT_WR)
             return b"".join(iter(lambda: channel.recv(65536), b"")).decode()
+
+    def reload_by_hand(self) -> None:
+        """Reload as `systemctl kill -s USR2` does, and wait for the new worker."""
+        before = self.command("show info").partition("\nPid: ")[2].split()[0]
+        assert self.process
+        self.process.send_signal(signal.SIGUSR2)
+        until(lambda: f"\nPid: {before}\n" not in self.command("show info"), 10, "a new worker")
 
     def up(self) -> bool:
         """Tell whether the engine may be given requests."""
@@ -223,7 +240,8 @@ def opened(home: Path, run: bool = True, **variables: Any) -> Iterator[Door]:
     tree = rendered(home, given | variables)
     door = Door(home, ports[0], ports[2], tree, engine, ports[1])
     (door.state / "usage").mkdir()
-    (door.state / "drained").write_text("1\n")
+    (door.state / "keys").mkdir()
+    door.drained.write_text("1\n")
     door.keys()
     with ExitStack() as ends:
         ends.callback(engine.stop)

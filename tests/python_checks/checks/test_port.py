@@ -114,10 +114,10 @@ def test_an_address_of_another_host_is_refused() -> None:
 
 
 def test_a_hidden_holder_is_said_to_be_hidden() -> None:
-    result = judge("127.0.0.1", 80, None, Holders([], hidden=True))
+    result = judge("127.0.0.1", 80, [], Holders([], hidden=True))
     assert result.state is State.CRITICAL
     assert "may not look into" in result.reason and "sudo ss -ltnp" in result.remedy
-    assert "no process that can be seen" in judge("127.0.0.1", 80, None, Holders([])).reason
+    assert "no process that can be seen" in judge("127.0.0.1", 80, [], Holders([])).reason
 
 
 def test_a_holder_that_ended_meanwhile_belongs_to_nobody() -> None:
