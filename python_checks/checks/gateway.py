@@ -49,7 +49,8 @@ def run(options: argparse.Namespace) -> Result:
         faults += refused(fetch("GET", f"{url}/v1/models", options.timeout), 401, "a request without a key")
         keys.use(url, options.gateway_key_file)
     faults += refused(fetch("GET", url + REFUSED_ROUTE, options.timeout), 404, f"GET {REFUSED_ROUTE}")
-    if not faults:
+    # What is asked of a service that is away would wait, too.
+    if servers.get("vllm", 1) and all(fault.state is State.WARNING for fault in faults):
         faults += served(fetch("GET", f"{url}/v1/models", options.timeout), model)
         faults += bunched(stream.read(url + PATH, request(model), options.timeout))
     if options.gateway_tls:

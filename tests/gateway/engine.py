@@ -81,7 +81,9 @@ async def answer(
         status, words = int(wanted.get("status", 200)), int(wanted.get("words", 5))
         message = {"role": "assistant", "content": 'word "usage":{"prompt_tokens":9999} ' * words}
         choices = [{"index": 0, "message": message}]
+        models = [{"id": MODEL, "object": "model"}]
         reply = {"id": "chatcmpl-1", "model": MODEL, "choices": choices, "usage": usage(words)}
+        reply = {"object": "list", "data": models} if method == "GET" else reply
         if status == 200 and method == "POST":
             USED[identity] = usage(words)
             reply["prompt_logprobs"] = None
