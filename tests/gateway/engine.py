@@ -73,6 +73,8 @@ async def answer(
         reply = {"seen": SEEN}
     elif target == "/used":
         reply = USED
+    elif target == "/version":
+        reply = {"version": "0.32.0"}
     elif target != "/health":
         SEEN.append({"method": method, "target": target, "head": head, "bytes": len(body)})
         if wanted.get("stream"):

@@ -6,11 +6,13 @@ import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import requests
 
 from tests.gateway.door import CHAT, KEY, Door, until
+from tests.gateway.test_keys import checks
 
 
 @pytest.fixture(autouse=True)
@@ -132,3 +134,14 @@ def test_no_stream_is_bunched(door: Door) -> None:
             reads.append(piece)
     assert b"".join(reads).count(b"data: ") == 32
     assert len(reads) >= 28
+
+
+def test_replies_direct_and_through_it_are_the_same(door: Door, tmp_path: Path) -> None:
+    """As a host compares them, and where something between adds an event it is seen."""
+    (tmp_path / "key").write_text(KEY)
+    given = ("conformance", "--url", door.engine.url, "--model", "gpt-oss-120b", "--timeout", "20")
+    done = checks(*given, "--through", door.url, "--through-key-file", tmp_path / "key")
+    lines = [line for line in done.stdout.splitlines() if line.startswith("through-")]
+    assert len(lines) == 9 and all(" OK: " in line for line in lines), done.stdout + done.stderr
+    done = checks(*given, "--through", door.url)
+    assert "the status is 200, and through it 401" in done.stdout
