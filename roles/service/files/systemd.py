@@ -57,12 +57,27 @@ def phase(state: dict[str, str]) -> str:
     return state["StatusText"] or state["SubState"]
 
 
+def can_reload(unit: str) -> bool:
+    """Tell whether a reload brings what is wanted: a process keeps the secrets of its environment until its end."""
+    names = "--property=CanReload,ExecMainStartTimestampMonotonic,EnvironmentFiles"
+    lines = [line.partition("=")[::2] for line in systemctl("show", unit, names).stdout.splitlines()]
+    found = dict(lines)
+    begun = (
+        time.time()
+        - time.clock_gettime(time.CLOCK_MONOTONIC)
+        + int(found.get("ExecMainStartTimestampMonotonic") or 0) / 1e6
+    )
+    files = [Path(value.rpartition(" (")[0] or value) for name, value in lines if name == "EnvironmentFiles"]
+    # A set of secrets is a directory, which a link `current` leads to.
+    switched = [file.parent.lstat().st_mtime for file in files if file.parent.is_symlink()]
+    return found.get("CanReload") == "yes" and max(switched, default=0.0) < begun
+
+
 def restart(unit: str, screen: Screen) -> bool:
     """Restart a unit, or have it reload where it can, also at boot from now on, and tell whether it answers."""
     for command in ("daemon-reload",), ("reset-failed", unit), ("enable", "--quiet", unit):
         systemctl(*command)  # the restart says what is wrong
-    able = systemctl("show", unit, "--property=CanReload", "--value").stdout.strip() == "yes"
-    verb = "reload-or-restart" if able else "restart"
+    verb = "reload-or-restart" if can_reload(unit) else "restart"
     with subprocess.Popen(["systemctl", verb, unit], stderr=subprocess.PIPE, text=True) as job:
         while job.poll() is None:
             screen.say(phase(show(unit)))
