@@ -40,7 +40,7 @@ def piece(delta: dict[str, str] | None, used: dict[str, Any] | None = None) -> b
 
 async def stream(writer: asyncio.StreamWriter, wanted: dict[str, Any], identity: str) -> None:
     """Answer in events."""
-    words, gap = int(wanted.get("words", 5)), float(wanted.get("gap", 0))
+    words, gap = int(wanted.get("words", 5)), float(wanted.get("gap", 0.005))
 
     async def send(data: bytes) -> None:
         writer.write(b"%x\r\n%b\r\n" % (len(data), data))
