@@ -17,7 +17,7 @@ FLOORS = (
     ("config",),
     ("service",),
     ("gpu",),
-    ("api", "log", "model", "report"),
+    ("api", "gateway", "log", "model", "report"),
     ("host",),
     ("core",),
 )
