@@ -3,6 +3,7 @@
 local MARK, LONGEST, HEAD = '"usage":{', 1024, 2048 -- bytes kept behind the mark, and of the beginning
 local directory = os.getenv("USAGE_DIRECTORY")
 local today, used = "", {} -- the day, and key -> tokens
+local KEPT = 31 -- days of files; the job has added them up long before
 
 local function number(text, name)
     return math.tointeger(tonumber(string.match(text, '"' .. name .. '":(%d+)') or 0)) or 0
@@ -25,9 +26,17 @@ local function read(day)
     return sums
 end
 
+-- Also those of days before, on which no gateway ran.
+local function forget()
+    for age = KEPT + 1, 2 * KEPT do os.remove(path(os.date("%Y-%m-%d", os.time() - age * 86400))) end
+end
+
 local function of_today()
     local day = os.date("%Y-%m-%d")
-    if day ~= today then today, used = day, read(day) end
+    if day ~= today then
+        today, used = day, read(day)
+        forget()
+    end
     return used
 end
 

@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.gateway.door import Door, opened
+from tests.gateway.door import HAPROXY, Door, opened
+
+
+@pytest.fixture(scope="session", autouse=True)
+def haproxy() -> None:
+    """Say loudly that without HAProxy nothing of this is tested."""
+    if not Path(HAPROXY).exists():
+        pytest.skip("no HAProxy is installed: apt-get install haproxy")
 
 
 @pytest.fixture(scope="module")

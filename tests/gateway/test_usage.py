@@ -133,6 +133,21 @@ def test_old_days_become_one_sum_and_totals_never_fall(tmp_path: Path) -> None:
     assert len(totals) == 1 and totals[0].endswith(" 28.0")
 
 
+def test_files_of_days_long_gone_are_removed(door: Door) -> None:
+    def file(age: int) -> Path:
+        return door.state / "usage" / f"{datetime.date.today() - datetime.timedelta(days=age)}.jsonl"
+
+    for age in (30, 33, 60):
+        file(age).write_text(GOOD)
+    door.stop()
+    door.start()
+    until(door.up, 10, "the engine is up")
+    assert door.chat().status_code == 200
+    until(lambda: not file(33).exists(), 5, "old days are removed")
+    assert [age for age in (30, 33, 60) if file(age).exists()] == [30]
+    file(30).unlink()  # other tests add the books up
+
+
 def test_a_broken_line_is_left_out(tmp_path: Path) -> None:
     books = tmp_path / "days"
     books.mkdir()

@@ -28,6 +28,7 @@ MADE = (
     "bundle",
     "python",
     "vllm",
+    "gateway",
     "logs",
 )
 # Of the backend, and their names in its environment.
