@@ -1,4 +1,4 @@
-"""`embedding`: vectors that are none, and those of a model that tells texts apart."""
+"""`embedding`: malformed vectors, and those of a model that tells texts apart."""
 
 import math
 from typing import Any
