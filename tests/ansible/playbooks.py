@@ -40,6 +40,8 @@ def run_playbook(
             "DEMO_DIRECTORY": str(directory),
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_HOME": f"{directory}-ansible",
+            # In an empty HOME a module would make it, with a warning.
+            "ANSIBLE_REMOTE_TMP": f"{directory}-ansible/tmp",
         }
     )
     return subprocess.run(
