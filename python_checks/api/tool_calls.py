@@ -9,7 +9,7 @@ from typing import Any
 from python_checks.api import garbled, harmony, json_text
 from python_checks.api.openai import CHANGED, CUT, ENDS, UPDATE, end_of
 from python_checks.core.result import Fault, shorten
-from python_checks.core.say import joined, say
+from python_checks.core.say import count, joined, say
 
 Tool = dict[str, Any]
 
@@ -112,7 +112,8 @@ def judge_calls(calls: Sequence[Any], tools: Sequence[Tool]) -> list[Fault]:
         else:
             faults.append(Fault(say("tool call without a function: {call}", call=_quote(call)), WRITTEN))
     if len(calls) > MOST:
-        faults.append(Fault(say("{number} tool calls in one reply", number=len(calls)), WRITTEN))
+        many = count(len(calls), "{number} tool call in one reply", "{number} tool calls in one reply")
+        faults.append(Fault(many, WRITTEN))
     return faults + judge_ids([call.get("id") for call in calls[:MOST] if isinstance(call, dict)])
 
 

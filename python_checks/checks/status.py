@@ -13,8 +13,8 @@ from python_checks.api.http import fetch
 from python_checks.api.metrics import Queue
 from python_checks.canary import screen
 from python_checks.core.result import CheckError, Line, Result, State, one_line, worst
-from python_checks.core.say import say
-from python_checks.core.words import ago, count
+from python_checks.core.say import count, msg, say
+from python_checks.core.words import ago
 from python_checks.gpu import status_lines
 from python_checks.host import disks
 from python_checks.host.disks import Disk
@@ -125,8 +125,17 @@ def judge(seen: Seen, title: str) -> Result:
         if first
         else say("all is well")
     )
-    words = say("{number} of {total} lines need a look", number=len(bad), total=len(lines)) if bad else reason
-    head = Line(title, say("{words} (vllm-deploy {version})", words=words, version=__version__), state)
+    words = count(
+        len(bad),
+        "{number} of {total} lines needs a look",
+        "{number} of {total} lines need a look",
+        total=len(lines),
+    )
+    head = Line(
+        title,
+        say("{words} (vllm-deploy {version})", words=words if bad else reason, version=__version__),
+        state,
+    )
     remedy = say("ask the doctor: ansible/doctor.yml") if bad else ""
     facts = {name: service.as_dict() for name, service in seen.services.items()}
     return Result("status", state, reason, remedy, evidence={"screen": [head, *lines], "services": facts})
@@ -201,7 +210,7 @@ def probes(seen: Seen) -> Line:
         "{state} {when}, {checks}",
         state=last.state.word,
         when=ago(last.time, seen.now),
-        checks=count(len(last.results), "no check", "{number} check", "{number} checks"),
+        checks=count(len(last.results), "{number} check", "{number} checks", none=msg("no check")),
     )
     if last.state is not State.OK:
         words += say("; {check}: {reason}", check=last.worst.check, reason=last.worst.reason)

@@ -14,7 +14,8 @@ from python_checks import __version__
 from python_checks.api.metrics import Queue
 from python_checks.checks import status
 from python_checks.core.result import Line, Result, State
-from python_checks.core.words import ago, count, span
+from python_checks.core.say import count
+from python_checks.core.words import ago, span
 from python_checks.host.disks import Disk
 from python_checks.report.verdict import Verdict
 from python_checks.service import marks
