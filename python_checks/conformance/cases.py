@@ -7,7 +7,8 @@ from typing import Any
 from python_checks.api import weather
 from python_checks.api.http import fetch
 from python_checks.api.openai import answer_faults, ask
-from python_checks.api.tool_calls import judge_call, judge_calls, judge_ids
+from python_checks.api.tool_calls import judge_calls, judge_ids
+from python_checks.api.tool_replies import judge_call
 from python_checks.conformance import judges, langchain, responses
 from python_checks.conformance.judges import CHOICES, STRICT, STRICT_PROMPT, SYSTEM
 from python_checks.conformance.turns import RESPONSES, Turn, calls_of, judge_usage, not_run, take, words

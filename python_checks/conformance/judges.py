@@ -1,4 +1,4 @@
-"""Judges of single cases of the conformance matrix; the tool call itself is judged in api/tool_calls.py."""
+"""Judges of single cases of the conformance matrix; the tool call itself is judged in api/tool_replies.py."""
 
 import json
 from collections.abc import Sequence

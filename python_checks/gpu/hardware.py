@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from python_checks.core.result import Fault, State, shorten
 from python_checks.core.say import count, say
-from python_checks.gpu.fields import RESET
 from python_checks.gpu.inventory import MISSING, Gpu, Inventory
+from python_checks.gpu.known_fields import RESET
 from python_checks.gpu.nvidia_smi import BUS
 
 # First driver branch for a CUDA version (docs.nvidia.com/cuda/cuda-toolkit-release-notes, "CUDA Toolkit and Minimum
