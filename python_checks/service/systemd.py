@@ -61,9 +61,8 @@ def heal(row: Row) -> None:
     """
     output = call(["systemctl", "--no-block", "--job-mode=fail", "try-restart", row.unit])
     if output.code:
-        raise CheckError(
-            Fault(say("systemd refuses a restart: {text}", text=shorten(output.text)), say("run it as root"))
-        )
+        words = say("systemd refuses a restart: {text}", text=shorten(output.text))
+        raise CheckError(Fault(words, say("run it as root")))
 
 
 def restart(row: Row, tell: Callable[[str], None]) -> bool:
@@ -160,11 +159,8 @@ def _show(unit: str) -> dict[str, str]:
 
 
 def _unasked(said: str) -> Fault:
-    return Fault(
-        say("systemd cannot be asked: {said}", said=shorten(said)),
-        say("does this host run systemd?"),
-        State.UNKNOWN,
-    )
+    words = say("systemd cannot be asked: {said}", said=shorten(said))
+    return Fault(words, say("does this host run systemd?"), State.UNKNOWN)
 
 
 def _words(shown: dict[str, str]) -> str:
