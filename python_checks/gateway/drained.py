@@ -1,0 +1,61 @@
+"""Take a server out of the gateway's rotation, or back: requests wait meanwhile. A file keeps it for a gateway that reloads."""
+
+import time
+from pathlib import Path
+
+from python_checks.core import whole_file
+from python_checks.core.result import CheckError, Fault
+from python_checks.gateway import admin
+
+SERVER = "main"  # of each service, as templates/gateway names it
+EMPTY = "1\n"  # the version of the format
+ADMIN = 6  # the field that says what was ordered for a server; 0 is nothing
+ON_THE_WAY = 0.5  # seconds for a request that was handed over in the moment of the drain
+
+
+def leave(socket: Path, file: Path, service: str) -> str:
+    """Have requests for a service wait, and return what was done; nothing without a gateway.
+
+    Raises:
+        CheckError, OSError: the gateway does not do it, or the file cannot be written.
+    """
+    if not _told(socket, service, "drain"):
+        return "no gateway runs, so none is told"
+    whole_file.write(file, kept(admin.ask(socket, "show servers state")))
+    time.sleep(ON_THE_WAY)
+    return f"new requests for {service} wait at the gateway"
+
+
+def enter(socket: Path, file: Path, service: str) -> str:
+    """Have requests for a service go on to it, and return what was done.
+
+    Raises:
+        CheckError, OSError: as `leave`.
+    """
+    told = _told(socket, service, "ready")
+    # Also without a gateway: one that starts later must not take the service for drained.
+    whole_file.write(file, kept(admin.ask(socket, "show servers state") if told else ""))
+    return f"the gateway lets requests go on to {service}" if told else "no gateway runs, so none is told"
+
+
+def _told(socket: Path, service: str, state: str) -> bool:
+    try:
+        answer = admin.ask(socket, f"set server {service}/{SERVER} state {state}")
+    except (FileNotFoundError, ConnectionRefusedError):
+        return False
+    if answer.startswith("No such"):  # a gateway that is not for this service
+        return False
+    if answer:
+        remedy = f"by hand: echo 'set server {service}/{SERVER} state {state}' | socat - {socket}"
+        raise CheckError(Fault(f"the gateway does not set {service} to {state}: {answer}", remedy))
+    return True
+
+
+def kept(state: str) -> str:
+    """Return what a reload must know of an answer to `show servers state`: the servers that an operator, or a step, took out."""
+    lines = [
+        line
+        for line in state.splitlines()[1:]
+        if line.startswith("#") or line.split()[ADMIN : ADMIN + 1] not in ([], ["0"])
+    ]
+    return EMPTY + "".join(f"{line}\n" for line in lines)
