@@ -85,7 +85,7 @@ def compare(options: argparse.Namespace, timed: Timed) -> list[Result]:
 
     def both(name: str, ask: Callable[[str, float], through.Seen], _: argparse.Namespace) -> Result:
         faults = through.judge(ask(options.url, options.timeout), ask(options.through, options.timeout))
-        return conclude(name, faults, "the same reply")
+        return conclude(name, faults, say("the same reply"))
 
     plan = through.cases(options.model)
     return [timed(f"through-{name}", partial(both, name, ask), options) for name, ask in plan.items()]

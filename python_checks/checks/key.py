@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from python_checks.core.result import CheckError, Fault, Result, State, conclude
+from python_checks.core.say import say
 from python_checks.gateway import keys
 
 NEEDS: tuple[str, ...] = ()
@@ -27,4 +28,6 @@ def run(options: argparse.Namespace) -> Result:
         raise CheckError(Fault(error.fault.reason, error.fault.remedy, State.UNKNOWN)) from error
     words = ", ".join(f'{name}: "{value}"' for name, value in row.items())
     print(f"key, shown this once:  {key}\nrow for gateway_keys:  - {{{words}}}", file=sys.stderr, flush=True)
-    return conclude("key", [], f"made for {options.name}; it is valid once its row is deployed")
+    return conclude(
+        "key", [], say("made for {name}; it is valid once its row is deployed", name=options.name)
+    )

@@ -57,7 +57,12 @@ def judge(
     evidence = {"holders": [processes.describe(pid) for pid in held.pids]}
     for main, name in (neighbours or {}).items():
         if any(processes.belongs(pid, main) for pid in held.pids):
-            return conclude("port", [], say("{place} is held by {name}, which is to move", place=place, name=name), evidence)
+            return conclude(
+                "port",
+                [],
+                say("{place} is held by {name}, which is to move", place=place, name=name),
+                evidence,
+            )
     fault = ports.stranger(place, held, lambda pid: own is not None and processes.belongs(pid, own))
     return conclude(
         "port",

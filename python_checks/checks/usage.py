@@ -9,6 +9,7 @@ from pathlib import Path
 
 from python_checks.core import options as opt
 from python_checks.core.result import CheckError, Fault, Line, Result, State, conclude
+from python_checks.core.say import Said, say
 from python_checks.gateway import books
 
 NEEDS: tuple[str, ...] = ()
@@ -40,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> Result:
     """Add up, and show."""
     if not options.books:
-        raise CheckError(Fault("which books?", "give --books", State.UNKNOWN))
+        raise CheckError(Fault(say("which books?"), say("give --books"), State.UNKNOWN))
     today = datetime.date.today()
     wanted = options.month or today.strftime("%Y-%m")
     try:
@@ -50,27 +51,34 @@ def run(options: argparse.Namespace) -> Result:
             metrics(options.metrics, books.read(options.books, "%"))
         found = books.read(options.books, f"{wanted}-%")
     except (OSError, sqlite3.Error) as error:
-        remedy = "has a gateway served here, and may this user read its books? As root it may"
-        raise CheckError(Fault(f"the books cannot be read: {error}", remedy, State.UNKNOWN)) from error
+        reason = say("the books cannot be read: {error}", error=error)
+        remedy = say("has a gateway served here? Ask as root, who may read them")
+        raise CheckError(Fault(reason, remedy, State.UNKNOWN)) from error
     rows = [[*who, *used] for who, used in found.items()]
     if options.csv:
         with options.csv.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([COLUMNS, *rows])
     tokens = sum(used.prompt + used.completion for used in found.values())
-    words = f"{wanted}: {len({who.key for who in found})} keys, {sum(used.requests for used in found.values())} requests, {tokens} tokens"
-    screen = [
-        Line(who.key, f"{who.service:8} {who.model or '-'}: {say(used)}") for who, used in found.items()
-    ]
+    words = say(
+        "{month}: {keys} keys, {requests} requests, {tokens} tokens",
+        month=wanted,
+        keys=len({who.key for who in found}),
+        requests=sum(used.requests for used in found.values()),
+        tokens=tokens,
+    )
+    screen = [Line(who.key, told(who, used)) for who, used in found.items()]
     return conclude(
         "usage", [], words, {"rows": [dict(zip(COLUMNS, row, strict=True)) for row in rows], "screen": screen}
     )
 
 
-def say(used: books.Sum) -> str:
+def told(who: books.Who, used: books.Sum) -> Said:
     """Return a sum in words."""
-    return (
-        f"{used.requests} requests ({used.errors} refused or failed, {used.cut} cut), {used.prompt} + {used.completion} tokens "
-        f"({used.reasoning} of them reasoning), {used.milliseconds / 1000:.0f} s"
+    return say(
+        "{service:8} {model}: {requests} requests ({errors} refused or failed, {cut} cut),"
+        " {prompt} + {completion} tokens ({reasoning} of them reasoning), {seconds} s",
+        **used._asdict()
+        | {"service": who.service, "model": who.model or "-", "seconds": round(used.milliseconds / 1000)},
     )
 
 

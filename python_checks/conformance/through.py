@@ -9,8 +9,9 @@ from python_checks.api.http import Reply, fetch
 from python_checks.api.openai import PATH
 from python_checks.conformance import responses
 from python_checks.core.result import Fault, shorten
+from python_checks.core.say import Said, joined, say
 
-REMEDY = "what stands between changes replies: see its configuration; vLLM's own are right"
+REMEDY = say("what stands between changes replies: see its configuration; vLLM's own are right")
 # What differs between any two replies of one server.
 OWN = (
     "id",
@@ -74,24 +75,29 @@ def of(reply: Reply) -> Seen:
 def judge(direct: Seen, through: Seen) -> list[Fault]:
     """Fault what differs, field by field."""
     if direct.status != through.status:
-        return [Fault(f"the status is {direct.status}, and through it {through.status}", REMEDY)]
+        reason = say("the status is {one}, and through it {other}", one=direct.status, other=through.status)
+        return [Fault(reason, REMEDY)]
     found = list(differences(direct.data, through.data, "reply"))
     if len(direct.events) != len(through.events):
-        found.append(f"{len(direct.events)} events are {len(through.events)} through it")
+        found.append(
+            say("{one} events are {other} through it", one=len(direct.events), other=len(through.events))
+        )
     else:
         for number, (one, other) in enumerate(zip(direct.events, through.events, strict=True)):
             found += differences(list(one), list(other), f"event {number}")
-    more = f" and {len(found) - LONGEST} more" if len(found) > LONGEST else ""
-    return [Fault("; ".join(found[:LONGEST]) + more, REMEDY)] if found else []
+    named = found[:LONGEST]
+    if len(found) > LONGEST:
+        named.append(say("{number} more", number=len(found) - LONGEST))
+    return [Fault(joined("; ", named), REMEDY)] if found else []
 
 
-def differences(direct: Any, through: Any, where: str) -> Iterator[str]:
+def differences(direct: Any, through: Any, where: str) -> Iterator[Said]:
     """Yield where two values differ; of what is a server's own for each reply, only whether it is there."""
     if isinstance(direct, dict) and isinstance(through, dict):
         for name in direct.keys() - through.keys():
-            yield f"{where}.{name} is dropped"
+            yield say("{place}.{name} is dropped", place=where, name=name)
         for name in through.keys() - direct.keys():
-            yield f"{where}.{name} is added"
+            yield say("{place}.{name} is added", place=where, name=name)
         for name in direct.keys() & through.keys():
             if name not in OWN or type(direct[name]) is not type(through[name]):
                 yield from differences(direct[name], through[name], f"{where}.{name}")
@@ -99,4 +105,9 @@ def differences(direct: Any, through: Any, where: str) -> Iterator[str]:
         for number, (one, other) in enumerate(zip(direct, through, strict=True)):
             yield from differences(one, other, f"{where}[{number}]")
     elif direct != through:
-        yield f"{where} is {shorten(repr(direct), 60)}, and through it {shorten(repr(through), 60)}"
+        yield say(
+            "{place} is {one}, and through it {other}",
+            place=where,
+            one=shorten(repr(direct), 60),
+            other=shorten(repr(through), 60),
+        )

@@ -5,6 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 from python_checks.core.result import CheckError, Fault, State
+from python_checks.core.say import Said, say
 
 WAIT = 5.0  # seconds for an answer
 LARGEST = 16 * 2**20  # bytes of one
@@ -27,14 +28,17 @@ def ask(path: Path, command: str) -> str:
             while piece := channel.recv(65536):
                 answer += piece
                 if len(answer) > LARGEST:
-                    raise _silent(path, "answers without an end")
+                    raise _silent(say("the gateway's socket {path} answers without an end", path=path))
         except (FileNotFoundError, ConnectionRefusedError):
             raise
         except OSError as error:
-            raise _silent(path, f"gives no answer ({error})") from error
+            raise _silent(
+                say("the gateway's socket {path} gives no answer: {error}", path=path, error=error)
+            ) from error
     return answer.decode("utf-8", "replace").strip()
 
 
-def _silent(path: Path, why: str) -> CheckError:
-    remedy = "see its log, and systemctl status gateway; ask as root"
-    return CheckError(Fault(f"the gateway's socket {path} {why}", remedy, State.UNKNOWN))
+def _silent(reason: Said) -> CheckError:
+    return CheckError(
+        Fault(reason, say("see its log, and systemctl status gateway; ask as root"), State.UNKNOWN)
+    )

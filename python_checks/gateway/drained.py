@@ -5,6 +5,7 @@ from pathlib import Path
 
 from python_checks.core import whole_file
 from python_checks.core.result import CheckError, Fault
+from python_checks.core.say import Said, say
 from python_checks.gateway import admin
 
 SERVER = "main"  # of each service, as templates/gateway names it
@@ -13,20 +14,20 @@ ADMIN = 6  # the field that says what was ordered for a server; 0 is nothing
 ON_THE_WAY = 0.5  # seconds for a request that was handed over in the moment of the drain
 
 
-def leave(socket: Path, file: Path, service: str) -> str:
+def leave(socket: Path, file: Path, service: str) -> Said:
     """Have requests for a service wait, and return what was done; nothing without a gateway.
 
     Raises:
         CheckError, OSError: the gateway does not do it, or the file cannot be written.
     """
     if not _told(socket, service, "drain"):
-        return "no gateway runs, so none is told"
+        return _alone()
     whole_file.write(file, kept(admin.ask(socket, "show servers state")))
     time.sleep(ON_THE_WAY)
-    return f"new requests for {service} wait at the gateway"
+    return say("new requests for {service} wait at the gateway", service=service)
 
 
-def enter(socket: Path, file: Path, service: str) -> str:
+def enter(socket: Path, file: Path, service: str) -> Said:
     """Have requests for a service go on to it, and return what was done.
 
     Raises:
@@ -35,7 +36,11 @@ def enter(socket: Path, file: Path, service: str) -> str:
     told = _told(socket, service, "ready")
     # Also without a gateway: one that starts later must not take the service for drained.
     whole_file.write(file, kept(admin.ask(socket, "show servers state") if told else ""))
-    return f"the gateway lets requests go on to {service}" if told else "no gateway runs, so none is told"
+    return say("the gateway lets requests go on to {service}", service=service) if told else _alone()
+
+
+def _alone() -> Said:
+    return say("no gateway runs here")
 
 
 def _told(socket: Path, service: str, state: str) -> bool:
@@ -46,8 +51,14 @@ def _told(socket: Path, service: str, state: str) -> bool:
     if answer.startswith("No such"):  # a gateway that is not for this service
         return False
     if answer:
-        remedy = f"by hand: echo 'set server {service}/{SERVER} state {state}' | socat - {socket}"
-        raise CheckError(Fault(f"the gateway does not set {service} to {state}: {answer}", remedy))
+        reason = say(
+            "the gateway does not set {service} to {state}: {answer}",
+            service=service,
+            state=state,
+            answer=answer,
+        )
+        command = f"echo 'set server {service}/{SERVER} state {state}' | socat - {socket}"
+        raise CheckError(Fault(reason, say("by hand: {command}", command=command)))
     return True
 
 

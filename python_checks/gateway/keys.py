@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from python_checks.core.result import CheckError, Fault
+from python_checks.core.say import Said, joined, say
 from python_checks.gateway import admin
 
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 HASH = re.compile(r"[0-9a-f]{64}")
 PREFIX = "sk-"
-REMEDY = "correct the row in gateway_keys; checks key NAME prints a new one"
+REMEDY = say("correct the row in gateway_keys; checks key NAME prints a new one")
 
 
 class Defaults(NamedTuple):
@@ -45,10 +46,12 @@ def lines(rows: Iterable[Mapping[str, Any]], defaults: Defaults) -> list[str]:
     faults = [fault for row in rows for fault in _faults(row, defaults)]
     hashes = [str(row.get("sha256", "")) for row in rows]
     faults += [
-        f"the hash {each[:8]}… stands in two rows" for each in sorted(set(hashes)) if hashes.count(each) > 1
+        say("the hash {start}… stands in two rows", start=each[:8])
+        for each in sorted(set(hashes))
+        if hashes.count(each) > 1
     ]
     if faults:
-        raise CheckError(Fault("; ".join(faults), REMEDY))
+        raise CheckError(Fault(joined("; ", faults), REMEDY))
     return [line(row, defaults) for row in rows]
 
 
@@ -78,24 +81,42 @@ def _end(expires: str) -> int:
     return int(datetime.datetime.combine(day, datetime.time()).timestamp())
 
 
-def _faults(row: Mapping[str, Any], defaults: Defaults) -> list[str]:
-    name, found = str(row.get("name", "")), []
+def _faults(row: Mapping[str, Any], defaults: Defaults) -> list[Said]:
+    name, found = str(row.get("name", "")), list[Said]()
     if not NAME.fullmatch(name):
-        found.append(f"{name!r} is no name: letters, digits and . _ - are, 64 at most")
+        found.append(say("{name!r} is not a name: use letters, digits and . _ -, 64 at most", name=name))
     if not HASH.fullmatch(str(row.get("sha256", ""))):
-        found.append(f"sha256 of {name} is no SHA-256 in 64 small hexadecimal digits")
+        found.append(say("sha256 of {name} is not 64 lower-case hexadecimal digits", name=name))
     unknown = set(row.get("services") or ()) - set(defaults.services)
     if unknown:
         found.append(
-            f"{name} may use {', '.join(sorted(unknown))}, and the gateway serves {', '.join(defaults.services)}"
+            say(
+                "{name} may use {unknown}, but the gateway serves {services}",
+                name=name,
+                unknown=", ".join(sorted(unknown)),
+                services=", ".join(defaults.services),
+            )
         )
     try:
         _end(str(row.get("expires") or ""))
     except (ValueError, OverflowError):
-        found.append(f"expires of {name} is {row.get('expires')!r}, and no day such as 2026-12-31")
+        found.append(
+            say(
+                "expires of {name} is {value}, not a day such as 2026-12-31",
+                name=name,
+                value=row.get("expires"),
+            )
+        )
     for limit in ("parallel", "requests_a_minute", "tokens_a_day"):
         if not re.fullmatch(r"[0-9]{1,15}", str(0 if row.get(limit) is None else row[limit])):
-            found.append(f"{limit} of {name} is {row[limit]!r}, and no number from 0 on")
+            found.append(
+                say(
+                    "{limit} of {name} is {value}, not a number from 0 on",
+                    limit=limit,
+                    name=name,
+                    value=row[limit],
+                )
+            )
     return found
 
 
@@ -126,7 +147,7 @@ def apply(socket: Path, file: Path, wanted: list[str]) -> bool:
 def _refused(answer: str) -> CheckError:
     return CheckError(
         Fault(
-            f"the gateway does not take the keys up: {answer[:200]}",
-            "does its log say why? systemctl reload gateway",
+            say("the gateway does not take up the keys: {answer}", answer=answer[:200]),
+            say("see its log, then: systemctl reload gateway"),
         )
     )

@@ -2,23 +2,24 @@
 
 import argparse
 import os
-import re
 import ssl
 import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
 
-from python_checks.core import command, regular_file
+from python_checks.core import regular_file
 from python_checks.core.result import CheckError, Fault, Result, conclude
-from python_checks.gateway import admin
+from python_checks.core.say import say
+from python_checks.gateway import admin, certificates
 from python_checks.gateway import options as own
 
 NEEDS: tuple[str, ...] = ()
 
 LARGEST = 2**20  # bytes of a certificate with its chain
-WAIT = 10.0  # seconds for openssl
-REMEDY = "gateway_certificate and gateway_certificate_key name a certificate with its chain, and its key, both in PEM"
+REMEDY = say(
+    "gateway_certificate and gateway_certificate_key name a certificate with its chain, and its key, both in PEM"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,20 +38,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> Result:
     """Look at both, and have them taken up."""
     certificate, key = read(options.certificate), read(options.key)
-    until = sound(options.certificate, options.key)
+    sound(options.certificate, options.key)
+    days = left(options.certificate, certificate)
     text = certificate + key
     changed = not options.joined.exists() or options.joined.read_text(encoding="ascii") != text
     if changed:
         write(options.joined, text, options.group)
         with suppress(FileNotFoundError, ConnectionRefusedError):
             take_up(options.socket, options.joined, text)
-    days = int((until - time.time()) / 86400)
-    return conclude(
-        "gateway-certificate",
-        [],
-        f"valid for {days} days, {'taken up' if changed else 'as before'}",
-        {"changed": changed},
+    words = (
+        say("valid for {days} days; new connections get it from now on", days=days)
+        if changed
+        else say("valid for {days} days; as before", days=days)
     )
+    return conclude("gateway-certificate", [], words)
 
 
 def read(path: Path) -> str:
@@ -62,47 +63,50 @@ def read(path: Path) -> str:
     try:
         return regular_file.content(path, limit=LARGEST).decode("ascii").strip() + "\n"
     except (OSError, UnicodeDecodeError) as error:
-        raise CheckError(Fault(f"{path} cannot be read: {error}", REMEDY)) from error
+        raise CheckError(
+            Fault(say("{path} cannot be read: {error}", path=path, error=error), REMEDY)
+        ) from error
 
 
-def sound(certificate: Path, key: Path) -> float:
-    """Return the end of a certificate's validity in seconds since the epoch.
+def sound(certificate: Path, key: Path) -> None:
+    """Refuse a certificate that does not fit its key.
 
     Raises:
-        CheckError: it and the key are no pair, or it is not valid now.
+        CheckError: it does not.
     """
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password=_no_password)
     except (ssl.SSLError, OSError, ValueError) as error:
         raise CheckError(
-            Fault(f"{certificate} and {key} are no certificate and its key: {error}", REMEDY)
-        ) from error
-    until = end_of(certificate)
-    if until <= time.time():
-        raise CheckError(
             Fault(
-                f"{certificate} ended on {time.strftime('%Y-%m-%d', time.gmtime(until))}",
-                "renew it, and deploy again",
+                say(
+                    "{certificate} and {key} are not a certificate and its key: {error}",
+                    certificate=certificate,
+                    key=key,
+                    error=error,
+                ),
+                REMEDY,
             )
-        )
-    return until
+        ) from error
 
 
 def _no_password() -> str:
     raise ValueError("the key wants a password, which nobody could type at a start")
 
 
-def end_of(certificate: Path) -> float:
-    """Return when a certificate ends, in seconds since the epoch.
+def left(path: Path, text: str) -> int:
+    """Return for how many more days a certificate is valid.
 
     Raises:
-        CheckError: openssl does not say.
+        CheckError: it has ended.
     """
-    said = command.run(["openssl", "x509", "-noout", "-enddate", "-in", str(certificate)], WAIT).text
-    found = re.search(r"notAfter=(.+)", said)
-    if not found:
-        raise CheckError(Fault(f"openssl does not say when {certificate} ends: {said[:200]}", REMEDY))
-    return ssl.cert_time_to_seconds(found[1])
+    until = certificates.end(text)
+    if until <= time.time():
+        day = time.strftime("%Y-%m-%d", time.gmtime(until))
+        raise CheckError(
+            Fault(say("{path} ended on {day}", path=path, day=day), say("renew it, then deploy"))
+        )
+    return int((until - time.time()) / 86400)
 
 
 def write(path: Path, text: str, group: int) -> None:
@@ -132,5 +136,8 @@ def take_up(socket: Path, path: Path, text: str) -> None:
     done = admin.ask(socket, f"commit ssl cert {path}") if "ransaction" in answer else answer
     if "Success" not in done:
         raise CheckError(
-            Fault(f"the gateway does not take the certificate up: {done[:200]}", "systemctl reload gateway")
+            Fault(
+                say("the gateway does not take up the certificate: {answer}", answer=done[:200]),
+                say("systemctl reload gateway"),
+            )
         )

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from python_checks.core import notify
 from python_checks.core import options as opt
 from python_checks.core.result import CheckError, Fault, Result, State, conclude
+from python_checks.core.say import say
 from python_checks.gateway import admin
 from python_checks.gateway import options as own
 
@@ -47,7 +48,7 @@ def run(options: argparse.Namespace) -> Result:
         before = processes(admin.ask(options.master, "show proc"))
     except (FileNotFoundError, ConnectionRefusedError) as error:
         raise CheckError(
-            Fault(f"no gateway runs: {error}", "systemctl start gateway", State.UNKNOWN)
+            Fault(say("no gateway runs: {error}", error=error), say("systemctl start gateway"), State.UNKNOWN)
         ) from error
     with suppress(CheckError):  # a master that starts anew may cut its answer
         admin.ask(options.master, "reload")
@@ -62,14 +63,18 @@ def run(options: argparse.Namespace) -> Result:
                 return conclude(
                     "gateway-reload",
                     [],
-                    f"process {now.serves} serves; {before.serves} ends with its last stream",
+                    say(
+                        "process {new} serves; {old} ends with its last stream",
+                        new=now.serves,
+                        old=before.serves,
+                    ),
                 )
         if time.monotonic() >= end:
             break
     raise CheckError(
         Fault(
-            "the gateway cannot start with what it is given; the old process serves on",
-            "see the end of its log",
+            say("the gateway cannot start with what it is given; the old process serves on"),
+            say("see the end of its log"),
         )
     )
 
@@ -81,12 +86,12 @@ def undrained(socket: Path, end: float) -> None:
         CheckError: it takes too long.
     """
     while DRAINED.search(admin.ask(socket, "show servers state")):
-        notify.status("reload: waiting until what lies behind has restarted")
+        notify.status(say("reload: waiting until the services behind have restarted"))
         if time.monotonic() >= end:
             raise CheckError(
                 Fault(
-                    "a service behind the gateway is drained, and requests wait for it",
-                    "start that service first",
+                    say("a service behind the gateway is drained, and requests wait for it"),
+                    say("start that service first"),
                 )
             )
         time.sleep(PAUSE)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from python_checks.core import whole_file
 from python_checks.core.result import CheckError, Fault, Result, State, conclude
-from python_checks.core.words import count
+from python_checks.core.say import say
 from python_checks.gateway import keys
 from python_checks.gateway import options as own
 
@@ -42,13 +42,17 @@ def run(options: argparse.Namespace) -> Result:
     except (ValueError, KeyError, TypeError) as error:
         raise CheckError(
             Fault(
-                f"what standard input holds is no list of keys: {error}",
-                "deploy.yml gives one",
+                say("standard input holds no list of keys: {error}", error=error),
+                say("deploy.yml gives one"),
                 State.UNKNOWN,
             )
         ) from error
     if any(row.get("name") == PROBE for row in rows):
-        raise CheckError(Fault(f"{PROBE} is the name of the probes' own key", "give the row another name"))
+        raise CheckError(
+            Fault(
+                say("{name} is the name of the probes' own key", name=PROBE), say("give the row another name")
+            )
+        )
     own_row = {
         "name": PROBE,
         "sha256": keys.digest(probe_key(options.probe_key)),
@@ -63,8 +67,13 @@ def run(options: argparse.Namespace) -> Result:
     # Also where the file was right: an earlier run may have been ended in between.
     with suppress(FileNotFoundError, ConnectionRefusedError):
         changed |= keys.apply(options.socket, options.map, lines)
-    words = f"{count(len(rows), 'key')} of {count(len({row['name'] for row in rows}), 'name')}"
-    return conclude("keys", [], f"{words}, {'taken up' if changed else 'as before'}", {"changed": changed})
+    numbers = {"rows": len(rows), "names": len({row["name"] for row in rows})}
+    words = (
+        say("keys: {rows}, names: {names}; the gateway has them from now on", **numbers)
+        if changed
+        else say("keys: {rows}, names: {names}; as before", **numbers)
+    )
+    return conclude("keys", [], words)
 
 
 def probe_key(file: Path) -> str:

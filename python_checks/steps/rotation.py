@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from python_checks.core.result import CheckError, Result, conclude
+from python_checks.core.say import say
 from python_checks.gateway import drained
 from python_checks.service import registry
 
@@ -27,6 +28,6 @@ def run(options: argparse.Namespace) -> Result:
     try:
         told = registry.one("gateway").options
     except CheckError:
-        return conclude("rotation", [], "no gateway is deployed here, so none is told")
+        return conclude("rotation", [], say("no gateway is deployed here"))
     socket, file = Path(told["socket"]), Path(told["drained"])
     return conclude("rotation", [], TURNS[options.turn](socket, file, options.service))

@@ -62,12 +62,12 @@ def test_a_key_comes_and_goes_while_a_stream_runs(door: Door) -> None:
         stream = pool.submit(door.chat, stream=True, words=60, gap=0.1)
         time.sleep(0.3)
         done = deploy(door, {"name": "other", "sha256": digest(OTHER)})
-        assert done.returncode == 0 and "2 keys of 2 names, taken up" in done.stdout, (
+        assert done.returncode == 0 and "keys: 2, names: 2; the gateway has them" in done.stdout, (
             done.stdout + done.stderr
         )
         assert door.chat(OTHER).status_code == 200  # at the next request
         done = deploy(door)
-        assert "taken up" in done.stdout and door.chat(OTHER).status_code == 401
+        assert "from now on" in done.stdout and door.chat(OTHER).status_code == 401
         assert not stream.done()
         assert stream.result().text.endswith("data: [DONE]\n\n")
     assert "as before" in deploy(door).stdout

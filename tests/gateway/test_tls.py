@@ -61,7 +61,7 @@ def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Door, int
         (door.state / "tls").mkdir()
         pem, key = certificate(home, "first")
         done = give(door, pem, key)
-        assert done.returncode == 0 and "taken up" in done.stdout, done.stdout + done.stderr
+        assert done.returncode == 0 and "from now on" in done.stdout, done.stdout + done.stderr
         door.engine.start()
         door.start()
         until(door.up, 10, "the engine is up")
