@@ -1,6 +1,7 @@
 """Take a server out of the gateway's rotation, or back: requests wait meanwhile. A file keeps it for a gateway that reloads."""
 
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from python_checks.core import whole_file
@@ -10,7 +11,9 @@ from python_checks.gateway import admin
 
 SERVER = "main"  # of each service, as templates/gateway names it
 EMPTY = "1\n"  # the version of the format
-ADMIN = 6  # the field that says what was ordered for a server; 0 is nothing
+BACKEND, HEALTH, ADMIN = 1, 5, 6  # fields of `show servers state`: its health, and what was ordered for it
+HEALTHY, NOTHING = "2", "0"
+SEEN, PAUSE = 5.0, 0.1  # seconds until a health check has seen that it is back, and between two looks
 ON_THE_WAY = 0.5  # seconds for a request that was handed over in the moment of the drain
 
 
@@ -33,6 +36,7 @@ def enter(socket: Path, file: Path, service: str) -> Said:
     Raises:
         CheckError, OSError: as `leave`.
     """
+    _seen(socket, service)
     told = _told(socket, service, "ready")
     # Also without a gateway: one that starts later must not take the service for drained.
     whole_file.write(file, kept(admin.ask(socket, "show servers state") if told else ""))
@@ -41,6 +45,22 @@ def enter(socket: Path, file: Path, service: str) -> Said:
 
 def _alone() -> Said:
     return say("no gateway runs here")
+
+
+def _seen(socket: Path, service: str) -> None:
+    """Wait until the gateway sees that a service is back: a reload in between would end the look-out of what waits for it."""
+    end = time.monotonic() + SEEN
+    with suppress(FileNotFoundError, ConnectionRefusedError):
+        while down(admin.ask(socket, "show servers state"), service) and time.monotonic() < end:
+            time.sleep(PAUSE)
+
+
+def down(state: str, service: str) -> bool:
+    """Tell whether an answer to `show servers state` says that a service does not answer."""
+    lines = [line.split() for line in state.splitlines() if not line.startswith("#")]
+    return any(
+        words[BACKEND] == service and words[HEALTH] != HEALTHY for words in lines if len(words) > ADMIN
+    )
 
 
 def _told(socket: Path, service: str, state: str) -> bool:
@@ -67,6 +87,6 @@ def kept(state: str) -> str:
     lines = [
         line
         for line in state.splitlines()[1:]
-        if line.startswith("#") or line.split()[ADMIN : ADMIN + 1] not in ([], ["0"])
+        if line.startswith("#") or line.split()[ADMIN : ADMIN + 1] not in ([], [NOTHING])
     ]
     return EMPTY + "".join(f"{line}\n" for line in lines)

@@ -22,6 +22,6 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
     """Short waits, so that a test of them is short."""
     home: Path = tmp_path_factory.mktemp("d")
     with opened(
-        home, gateway_header_seconds=2, gateway_hold_seconds=6, gateway_hold_requests=5, gateway_body_mib=1
+        home, gateway_header_seconds=2, gateway_hold_seconds=30, gateway_hold_requests=5, gateway_body_mib=1
     ) as door:
         yield door

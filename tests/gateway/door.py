@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,6 +66,7 @@ class Engine:
 
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[str] | None = None
+    serves: bool = False
 
     @property
     def url(self) -> str:
@@ -72,18 +74,39 @@ class Engine:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Start it and wait until it serves."""
-        program = [sys.executable, str(Path(__file__).with_name("engine.py")), str(self.port)]
-        self.process = subprocess.Popen(program, stdout=subprocess.PIPE, text=True)
-        assert self.process.stdout and self.process.stdout.readline() == "serving\n"
+        """Have it serve, at once where it was started before."""
+        if not self.process:
+            program = [sys.executable, str(Path(__file__).with_name("engine.py")), str(self.port)]
+            self.process = subprocess.Popen(
+                program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+            )
+            self.serves = self._says("serving")
+        elif not self.serves:
+            self._turn()
 
     def stop(self) -> None:
-        """End it."""
-        if self.process and self.process.stdout:
+        """Have it close its port and every connection, as one that died."""
+        if self.serves:
+            self._turn()
+
+    def _turn(self) -> None:
+        assert self.process and self.process.stdin
+        self.process.stdin.write("\n")
+        self.serves = self._says("away" if self.serves else "serving") and not self.serves
+
+    def _says(self, word: str) -> bool:
+        assert self.process and self.process.stdout and self.process.stdout.readline() == f"{word}\n"
+        return True
+
+    def remove(self) -> None:
+        """End its process."""
+        if self.process:
             self.process.kill()
-            self.process.wait(10)
-            self.process.stdout.close()
-            self.process = None
+            self.process.communicate(timeout=10)
+
+    def end_streams(self) -> None:
+        """Have the streams end that wait to be told."""
+        requests.get(f"{self.url}/end", timeout=10)
 
     def seen(self) -> list[dict[str, Any]]:
         """Return the heads of what reached it."""
@@ -182,6 +205,25 @@ class Door:
             for line in self.command("show stat").splitlines()
         )
 
+    def healthy(self) -> bool:
+        """Tell whether the gateway sees the engine answer, drained or not."""
+        lines = map(str.split, self.command("show servers state vllm").splitlines())
+        return any(words[1:2] == ["vllm"] and words[5] == "2" for words in lines if len(words) > 5)
+
+    @contextmanager
+    def streaming(self, ask: Callable[..., requests.Response] | None = None) -> Iterator[None]:
+        """Have a stream run meanwhile; it must live on, and end whole once it is told to."""
+        before = len(self.engine.seen())
+        with ThreadPoolExecutor(1) as pool:
+            stream = pool.submit(ask or self.chat, stream=True, told=True, gap=0.1)
+            try:
+                until(lambda: len(self.engine.seen()) > before or stream.done(), 10, "the stream began")
+                yield
+                assert not stream.done()
+            finally:
+                self.engine.end_streams()
+            assert stream.result().text.endswith("data: [DONE]\n\n")
+
     def books(self) -> list[dict[str, Any]]:
         """Return the lines of the books."""
         return [
@@ -244,7 +286,7 @@ def opened(home: Path, run: bool = True, **variables: Any) -> Iterator[Door]:
     door.drained.write_text("1\n")
     door.keys()
     with ExitStack() as ends:
-        ends.callback(engine.stop)
+        ends.callback(engine.remove)
         ends.callback(door.stop)
         if run:
             engine.start()

@@ -1,7 +1,8 @@
 """A server that speaks as vLLM does, one word at a time, for what lies between it and a client: ``python engine.py PORT``.
 
-The body of a chat says what comes: ``words`` of them, ``gap`` seconds between two, ``status`` of the reply, ``cut`` after so many words.
-``GET /seen`` tells the heads of the requests so far, ``GET /used`` what it counted of each request that it ended, by X-Request-Id.
+The body of a chat says what comes: ``words`` of them, ``gap`` seconds between two, ``status`` of the reply, ``cut`` after so many words,
+``told``: a stream goes on until ``GET /end``. ``GET /seen`` tells the heads of the requests so far, ``GET /used`` what it counted of each
+request that it ended, by X-Request-Id. A line on standard input closes its port and all connections, the next one opens it again.
 """
 
 from __future__ import annotations
@@ -9,11 +10,14 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from itertools import count
 from typing import Any
 
 MODEL = "gpt-oss-120b"
 SEEN: list[dict[str, Any]] = []
 USED: dict[str, dict[str, Any]] = {}
+ENDS = [asyncio.Event()]  # the last one is to come
+OPEN: set[asyncio.StreamWriter] = set()
 
 
 def usage(words: int) -> dict[str, Any]:
@@ -40,7 +44,7 @@ def piece(delta: dict[str, str] | None, used: dict[str, Any] | None = None) -> b
 
 async def stream(writer: asyncio.StreamWriter, wanted: dict[str, Any], identity: str) -> None:
     """Answer in events."""
-    words, gap = int(wanted.get("words", 5)), float(wanted.get("gap", 0.005))
+    words, gap, end = int(wanted.get("words", 5)), float(wanted.get("gap", 0.005)), ENDS[-1]
 
     async def send(data: bytes) -> None:
         writer.write(b"%x\r\n%b\r\n" % (len(data), data))
@@ -49,7 +53,10 @@ async def stream(writer: asyncio.StreamWriter, wanted: dict[str, Any], identity:
     writer.write(
         b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n\r\n"
     )
-    for number in range(words):
+    for number in count():
+        if end.is_set() if wanted.get("told") else number == words:
+            words = number
+            break
         if number == wanted.get("cut"):
             return writer.transport.abort()
         await asyncio.sleep(gap)
@@ -73,6 +80,9 @@ async def answer(
         reply = {"seen": SEEN}
     elif target == "/used":
         reply = USED
+    elif target == "/end":
+        ENDS[-1].set()
+        ENDS.append(asyncio.Event())
     elif target == "/version":
         reply = {"version": "0.32.0"}
     elif target != "/health":
@@ -101,6 +111,7 @@ async def answer(
 
 async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Answer the requests of a connection."""
+    OPEN.add(writer)
     try:
         while lines := (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n"):
             method, target, _ = lines[0].split(" ", 2)
@@ -109,13 +120,21 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
             await writer.drain()
     except (asyncio.IncompleteReadError, ConnectionError):
         writer.close()
+    finally:
+        OPEN.discard(writer)
 
 
 async def main() -> None:
-    """Serve until the end."""
-    server = await asyncio.start_server(serve, "127.0.0.1", int(sys.argv[1]), backlog=1024)
-    print("serving", flush=True)
-    await server.serve_forever()
+    """Serve, and be away, in turn."""
+    while True:
+        server = await asyncio.start_server(serve, "127.0.0.1", int(sys.argv[1]), backlog=1024)
+        print("serving", flush=True)
+        await asyncio.to_thread(sys.stdin.readline)
+        server.close()
+        for writer in list(OPEN):
+            writer.transport.abort()
+        print("away", flush=True)
+        await asyncio.to_thread(sys.stdin.readline)
 
 
 if __name__ == "__main__":

@@ -22,8 +22,7 @@ def back(door: Door) -> Iterator[None]:
     """Leave the engine up and in service."""
     yield
     door.command("set server vllm/main state ready")
-    if not door.engine.process:
-        door.engine.start()
+    door.engine.start()
     until(door.up, 10, "the engine is up again")
 
 

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,9 +59,7 @@ def only_the_team(door: Door) -> Iterator[None]:
 
 def test_a_key_comes_and_goes_while_a_stream_runs(door: Door) -> None:
     assert door.chat(OTHER).status_code == 401
-    with ThreadPoolExecutor(1) as pool:
-        stream = pool.submit(door.chat, stream=True, words=60, gap=0.1)
-        time.sleep(0.3)
+    with door.streaming():
         done = deploy(door, {"name": "other", "sha256": digest(OTHER)})
         assert done.returncode == 0 and "keys: 2, names: 2; the gateway has them" in done.stdout, (
             done.stdout + done.stderr
@@ -68,19 +67,14 @@ def test_a_key_comes_and_goes_while_a_stream_runs(door: Door) -> None:
         assert door.chat(OTHER).status_code == 200  # at the next request
         done = deploy(door)
         assert "from now on" in done.stdout and door.chat(OTHER).status_code == 401
-        assert not stream.done()
-        assert stream.result().text.endswith("data: [DONE]\n\n")
     assert "as before" in deploy(door).stdout
 
 
 def test_the_team_of_a_stream_may_be_revoked(door: Door) -> None:
     deploy(door, {"name": "other", "sha256": digest(OTHER)})
-    with ThreadPoolExecutor(1) as pool:
-        stream = pool.submit(door.chat, OTHER, stream=True, words=30, gap=0.1)
-        time.sleep(0.3)
+    with door.streaming(partial(door.chat, OTHER)):
         deploy(door)
         assert door.chat(OTHER).status_code == 401
-        assert stream.result().text.endswith("data: [DONE]\n\n")
 
 
 def test_two_rows_of_one_name_are_a_rotation(door: Door) -> None:
