@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
+import statistics
 import threading
 import time
 from collections.abc import Iterator
@@ -19,8 +21,35 @@ from tests.systemd.deployed import START, Host
 
 pytestmark = pytest.mark.long
 
-KEY, OTHER = "sk-of-the-load-that-tests", "sk-of-somebody-else"
+KEY, EXPIRED, FEW = "sk-of-the-load-that-tests", "sk-of-somebody-else", "sk-that-may-do-four-at-once"
 RETRIES_OFF = 0  # of the SDK: a client that asks again would hide an error
+# On the host itself, for vLLM's own port is loopback's: what a hundred streams take direct and through the gateway, in turn.
+STREAMS = """
+import http.client, json, statistics, time
+
+key = open("/opt/vllm/gateway/probe.key").read()
+
+
+def one(port):
+    channel, times = http.client.HTTPConnection("127.0.0.1", port, timeout=60), []
+    head = {"Content-Type": "application/json", "Authorization": "Bearer " + key}
+    began = time.perf_counter()
+    channel.request("POST", "/v1/chat/completions", BODY, head)
+    reply = channel.getresponse()
+    while reply.read1(65536):
+        times.append(time.perf_counter())
+    gaps = [later - earlier for earlier, later in zip(times, times[1:])]
+    return times[0] - began, statistics.median(gaps), times[-1] - began, len(times)
+
+
+found = {port: [] for port in (8001, 8000)}
+for number in range(103):
+    for port, rows in found.items():
+        row = one(port)
+        if number > 2:
+            rows.append(row)
+print(json.dumps([[statistics.median(column) for column in zip(*rows)] for rows in found.values()]))
+"""
 
 
 def digest(key: str) -> str:
@@ -89,22 +118,24 @@ class Load:
 
 
 @pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file of variables with the keys; a test may write other rows into it."""
-    file = tmp_path_factory.mktemp("gateway") / "keys.json"
-    file.write_text(json.dumps({"gateway_keys": [row("load", KEY)]}))
-    return file
-
-
-@pytest.fixture(scope="module")
-def switch(tmp_path_factory: pytest.TempPathFactory, keys: Path) -> list[str]:
+def switch(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Return the arguments that put the host into the group."""
     inventory = tmp_path_factory.mktemp("inventory")
     values = {
         "gateway_host": "0.0.0.0",
+        "gateway_keys": [
+            row("load", KEY),
+            row("expired", EXPIRED, expires="2020-01-01"),
+            row("few", FEW, parallel=4),
+        ],
         "vllm_host": "127.0.0.1",
         "vllm_port": 8001,
         "vllm_allow_unauthenticated": False,
+        "vllm_extra_args": [
+            "--enforce-eager",
+            "--enable-force-include-usage",
+            "--enable-request-id-headers",
+        ],
         "backend_host": "127.0.0.1",
         "backend_port": 8081,
         "backend_vllm_url": "",
@@ -123,17 +154,22 @@ def switch(tmp_path_factory: pytest.TempPathFactory, keys: Path) -> list[str]:
         }
     }
     (inventory / "gateway.yml").write_text(json.dumps(group))
-    return ["-i", str(inventory / "gateway.yml"), "-e", f"@{keys}"]
+    return ["-i", str(inventory / "gateway.yml")]
 
 
 @pytest.fixture(scope="module")
 def door(deployed: Host, switch: list[str]) -> Iterator[Host]:
-    """Throw the switch, and at the end throw it back."""
-    done = deployed.playbook("deploy.yml", *switch, seconds=1500)
+    """Throw the switch, and at the end throw it back; write down what a client sees meanwhile."""
+    with Load(deployed.vllm, clients=1) as load:
+        done = deployed.playbook("deploy.yml", "--diff", "-v", *switch, seconds=1500)
     assert done.returncode == 0, done.stdout[-6000:]
+    assert KEY not in done.stdout
+    load.told("the switch on")
     yield deployed
-    done = deployed.playbook("deploy.yml", seconds=1500)
+    with Load(deployed.vllm, clients=1) as load:
+        done = deployed.playbook("deploy.yml", seconds=1500)
     assert done.returncode == 0, done.stdout[-6000:]
+    load.told("the switch off")
     assert deployed.chat().status_code == 200  # at the guide's port, without a key, as before
     assert deployed.ssh("test -e /etc/systemd/system/gateway.service").returncode == 1
 
@@ -162,13 +198,8 @@ def test_a_second_deploy_changes_nothing(door: Host, switch: list[str]) -> None:
 
 
 def test_the_unit_is_hardened(door: Host) -> None:
-    said = door.told("systemd-analyze security gateway.service --no-pager | tail -n 1")
-    assert (
-        float(
-            said.split("SERVICE: ")[-1].split(":")[-1].split()[0] if "SERVICE" in said else said.split()[-3]
-        )
-        <= 2.0
-    ), said
+    last = door.told("systemd-analyze security --no-pager gateway.service").splitlines()[-1]
+    assert float(last.partition(": ")[2].split()[0]) <= 2.0, last
     assert "Cannot raise FD limit" not in door.log("gateway", 200)
 
 
@@ -183,10 +214,13 @@ def test_a_restart_by_hand_costs_waiting_and_no_error(door: Host) -> None:
 
 def test_the_same_load_without_the_gateway_fails(door: Host) -> None:
     """Side by side, on the host itself: vLLM's own port is loopback's."""
-    script = "for i in $(seq 200); do curl -s -o /dev/null -w '%{http_code}\\n' -m 60 -H 'Content-Type: application/json'"
-    script += f" -d '{json.dumps(BODY)}' http://127.0.0.1:8001/v1/chat/completions; sleep 0.3; done >/tmp/direct.txt"
-    door.told(f"nohup sh -c {json.dumps(script)} >/dev/null 2>&1 & sleep 3")
-    door.told("systemctl restart vllm; sleep 3", seconds=START)
+    ask = "curl -s -o /dev/null -w '%{http_code}\\n' -m 60 -H 'Content-Type: application/json'"
+    ask += f" -d '{json.dumps(BODY)}' http://127.0.0.1:8001/v1/chat/completions"
+    door.told(
+        f"cat >/tmp/direct.sh <<'END'\nwhile sleep 0.3; do {ask}; done >/tmp/direct.txt\nEND\n"
+        "systemd-run --quiet --unit direct sh /tmp/direct.sh"
+    )
+    door.told("sleep 3; systemctl restart vllm; sleep 3; systemctl stop direct", seconds=START)
     codes = door.told("cat /tmp/direct.txt").split()
     print("direct:", {code: codes.count(code) for code in sorted(set(codes))})
     assert any(code != "200" for code in codes)
@@ -202,6 +236,18 @@ def test_a_deploy_with_a_changed_flag_and_a_rollback(door: Host, switch: list[st
         assert done.returncode == 0, done.stdout[-4000:]
     load.told("deploy and rollback")
     assert load.failures == [] and middle > 8 and len(load.answers) > middle
+
+
+def test_planned_work_costs_waiting_and_no_error(door: Host, switch: list[str]) -> None:
+    """Without the gateway being told, clients that never pause would never leave vLLM without a request."""
+    with Load(door.vllm) as load:
+        time.sleep(3)
+        done = door.playbook("ansible/drain.yml", *switch, "-e", "drain_seconds=60")
+        assert done.returncode == 0 and door.show("vllm", "ActiveState") == "inactive", done.stdout[-3000:]
+        door.told("systemctl start vllm", seconds=START)
+        time.sleep(5)
+    load.told("a drain and a start")
+    assert load.failures == [] and len(load.answers) > 16
 
 
 def test_a_dead_engine_fails_only_what_was_in_flight(door: Host) -> None:
@@ -234,11 +280,8 @@ def test_what_haproxy_refuses_never_stops_what_serves(door: Host, switch: list[s
     assert load.failures == [] and chat(door).status_code == 200
 
 
-def test_every_route_of_vllm_with_every_key(door: Host, switch: list[str], keys: Path) -> None:
+def test_every_route_of_vllm_with_every_key(door: Host) -> None:
     """The routes are those that vLLM's own application lists."""
-    rows = [row("load", KEY), row("expired", OTHER, expires="2020-01-01")]
-    keys.write_text(json.dumps({"gateway_keys": rows}))
-    assert door.playbook("deploy.yml", *switch, seconds=900).returncode == 0
     listed = json.loads(door.told("curl -s http://127.0.0.1:8001/openapi.json"))["paths"]
     allowed = {
         ("post", "/v1/chat/completions"), ("post", "/v1/completions"), ("post", "/v1/responses"), ("post", "/v1/embeddings"),
@@ -249,7 +292,7 @@ def test_every_route_of_vllm_with_every_key(door: Host, switch: list[str], keys:
     }
     for path, methods in listed.items():
         for method in methods:
-            for key in ("", "wrong", OTHER, KEY):
+            for key in ("", "wrong", EXPIRED, KEY):
                 head = {"Authorization": f"Bearer {key}"} if key else {}
                 reply = requests.request(
                     method, door.vllm + path, headers=head, json={} if method == "post" else None, timeout=30
@@ -260,6 +303,37 @@ def test_every_route_of_vllm_with_every_key(door: Host, switch: list[str], keys:
                         {401} if key != KEY else {200, 400, 404, 422}
                     )  # vLLM's own words about an empty request
                 assert reply.status_code in wanted, (method, path, key, reply.status_code)
+
+
+def test_streams_are_as_quick_as_direct_ones(door: Host) -> None:
+    body = json.dumps(BODY | {"max_tokens": 32, "stream": True})
+    said = door.told(f"python3 -I -c {shlex.quote(f'BODY = {body!r}{STREAMS}')}", seconds=600)
+    direct, through = json.loads(said)
+    print("first token, gap, whole stream in seconds, reads: direct", direct, "through", through)
+    assert through[0] <= direct[0] + 0.002  # the first token
+    assert through[1] <= direct[1] * 1.05 + 0.0005  # the gaps between tokens
+    assert direct[2] / through[2] >= 0.98  # the throughput
+    assert through[3] >= direct[3] - 1  # one event a read
+
+
+def first_token(host: Host, key: str) -> float:
+    """Return the seconds to the first token of a stream."""
+    head, began = {"Authorization": f"Bearer {key}"}, time.monotonic()
+    url = f"{host.vllm}/v1/chat/completions"
+    with requests.post(url, json=BODY | {"stream": True}, headers=head, stream=True, timeout=60) as reply:
+        assert reply.status_code == 200 and reply.raw.read1(65536)
+        return time.monotonic() - began
+
+
+def test_a_key_that_asks_for_twenty_at_once_slows_nobody(door: Host) -> None:
+    usual = statistics.median(first_token(door, KEY) for _ in range(10))
+    with ThreadPoolExecutor(20) as pool:
+        many = [pool.submit(chat, door, FEW, max_tokens=200) for _ in range(20)]
+        meanwhile = [first_token(door, KEY) for _ in range(5)]
+        codes = [each.result().status_code for each in many]
+    print(f"first token: {usual:.3f} s, beside twenty of another key {statistics.median(meanwhile):.3f} s")
+    assert codes.count(200) >= 4 and codes.count(429) >= 8 and set(codes) == {200, 429}
+    assert statistics.median(meanwhile) <= 2 * usual + 0.02
 
 
 def test_the_books_are_vllms_own_count(door: Host) -> None:
