@@ -7,20 +7,24 @@ import os
 import pwd
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 import yaml
 
-from tests.gateway.door import HAPROXY, REPOSITORY, opened
+from tests.gateway.door import CHAT, HAPROXY, REPOSITORY, Door, opened
 from tests.gateway.test_tls import certificate, give
 
+ORIGIN = "https://chat.example.com"
 CASES: dict[str, dict[str, Any]] = {
     "usual": {},
     "open": {"gateway_keys": []},
     "everything": {
-        "gateway_cors_origins": ["https://chat.example.com", "http://localhost:3000"],
+        "gateway_cors_origins": [ORIGIN, "http://localhost:3000"],
         "gateway_self_signed": ["ml35.example"],
         "gateway_backend_routes": ["POST /v1/chat", "DELETE /v1/sessions/*"],
         "vllm_api_key": "sk-of-vllm-itself",
@@ -61,28 +65,44 @@ def test_haproxy_takes_it_without_a_warning(case: str, tmp_path: Path) -> None:
             assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_vllm_gets_its_own_key_and_not_the_clients(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-of-vllm-itself")
-    with opened(tmp_path, vllm_api_key="sk-of-vllm-itself") as door:
-        assert door.chat().status_code == 200
-        assert door.engine.seen()[-1]["head"]["authorization"] == "Bearer sk-of-vllm-itself"
+@pytest.fixture(scope="module")
+def other(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+    """A door with values that are not the usual ones."""
+    home: Path = tmp_path_factory.mktemp("c")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OPENAI_API_KEY", "sk-of-vllm-itself")
+        values = {
+            "vllm_api_key": "sk-of-vllm-itself",
+            "gateway_cors_origins": [ORIGIN],
+            "gateway_hold_seconds": 2,
+        }
+        with opened(home, **values) as door:
+            yield door
 
 
-def test_web_pages_of_listed_origins_only(tmp_path: Path) -> None:
-    import requests
+def test_vllm_gets_its_own_key_and_not_the_clients(other: Door) -> None:
+    assert other.chat().status_code == 200
+    assert other.engine.seen()[-1]["head"]["authorization"] == "Bearer sk-of-vllm-itself"
 
-    with opened(tmp_path, gateway_cors_origins=["https://chat.example.com"]) as door:
-        asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
-        url = f"{door.url}/v1/chat/completions"
-        good = requests.options(url, headers=asked | {"Origin": "https://chat.example.com"}, timeout=5)
-        assert (
-            good.status_code == 204
-            and good.headers["Access-Control-Allow-Origin"] == "https://chat.example.com"
-        )
-        bad = requests.options(url, headers=asked | {"Origin": "https://evil.example.com"}, timeout=5)
-        assert bad.status_code == 404 and "Access-Control-Allow-Origin" not in bad.headers
-        reply = door.chat(head={"Origin": "https://chat.example.com"})
-        assert reply.headers["Access-Control-Allow-Origin"] == "https://chat.example.com"
+
+def test_web_pages_of_listed_origins_only(other: Door) -> None:
+    asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+    good = requests.options(other.url + CHAT, headers=asked | {"Origin": ORIGIN}, timeout=5)
+    assert good.status_code == 204 and good.headers["Access-Control-Allow-Origin"] == ORIGIN
+    bad = requests.options(
+        other.url + CHAT, headers=asked | {"Origin": "https://evil.example.com"}, timeout=5
+    )
+    assert bad.status_code == 404 and "Access-Control-Allow-Origin" not in bad.headers
+    assert other.chat(head={"Origin": ORIGIN}).headers["Access-Control-Allow-Origin"] == ORIGIN
+
+
+def test_what_waits_too_long_is_told_so(other: Door) -> None:
+    other.command("set server vllm/main state drain")
+    began = time.monotonic()
+    reply = other.chat()
+    assert reply.status_code == 503 and reply.json()["error"]["code"] == "unavailable"
+    assert int(reply.headers["Retry-After"]) > 0 and time.monotonic() - began > 1.9
+    other.command("set server vllm/main state ready")
 
 
 def host(inventory: Path) -> dict[str, Any]:
