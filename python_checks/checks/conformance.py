@@ -86,7 +86,7 @@ def compare(options: argparse.Namespace, timed: Timed) -> list[Result]:
 
     def both(name: str, ask: Callable[[str, float], through.Seen], _: argparse.Namespace) -> Result:
         faults = list[Fault]()
-        for _ in range(TRIES):
+        for _attempt in range(TRIES):
             faults = through.judge(ask(options.url, options.timeout), ask(options.through, options.timeout))
             if not faults:
                 break
