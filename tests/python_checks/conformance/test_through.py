@@ -57,4 +57,4 @@ def test_events_that_are_merged_or_renamed() -> None:
 
 def test_many_differences_are_counted() -> None:
     [fault] = judge(Seen(200, {str(n): n for n in range(20)}), Seen(200, {}))
-    assert fault.reason.endswith("and 15 more")
+    assert fault.reason.endswith("; 15 more")
