@@ -15,7 +15,7 @@ from playbooks import run_playbook
 from tests.gateway.door import CHAT, KEY, Engine, digest, free_port, until
 from tests.gateway.test_keys import OTHER
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long  # its installs take minutes; bin/test --all has the other tests of this folder
 
 
 class Gateway:
