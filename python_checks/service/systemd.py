@@ -11,7 +11,7 @@ from pathlib import Path
 from python_checks.core import command
 from python_checks.core.result import CheckError, Fault, State, shorten
 from python_checks.core.say import say
-from python_checks.service import journal
+from python_checks.service import journal, reloading
 from python_checks.service.facts import Service
 from python_checks.service.registry import Row
 from python_checks.service.unit import Unit, call, of, puzzle
@@ -66,10 +66,11 @@ def heal(row: Row) -> None:
 
 
 def restart(row: Row, tell: Callable[[str], None]) -> bool:
-    """Restart a unit, also at boot from now on, and tell whether it answers; `tell` hears its phases."""
+    """Restart a unit, or reload it where it can, also at boot from now on; tell whether it answers. `tell` hears its phases."""
     for words in ("daemon-reload",), ("reset-failed", row.unit), ("enable", "--quiet", row.unit):
         command.run(["systemctl", *words], TIMEOUT)  # the restart says what is wrong
-    with subprocess.Popen(["systemctl", "restart", row.unit], stderr=subprocess.DEVNULL) as job:
+    verb = "reload-or-restart" if reloading.possible(row.unit) else "restart"
+    with subprocess.Popen(["systemctl", verb, row.unit], stderr=subprocess.DEVNULL) as job:
         while job.poll() is None:
             tell(_phase(_show(row.unit)))
     return job.returncode == 0
