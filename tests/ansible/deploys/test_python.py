@@ -98,7 +98,7 @@ def test_fetched_one_runs_and_is_found_again(
 ) -> None:
     listed = mirror(tmp_path)
     monkeypatch.setenv("UV_PYTHON_DOWNLOADS_JSON_URL", str(listed))
-    run = prepared("tests/ansible/python.yml", "-e", f"test_version={HERE}")
+    run = prepared("tests/ansible/python.yml", "-v", "-e", f"test_version={HERE}")
     assert run.returncode == 0 and "changed=1" in run.stdout, run.stdout
     place = f"python/{HERE}/cpython-{platform.python_version()}-linux-x86_64-gnu"
     program = prepared_directory / place / f"bin/python{HERE}"
@@ -107,7 +107,7 @@ def test_fetched_one_runs_and_is_found_again(
     prefix = subprocess.run([program, "-c", code], capture_output=True, text=True, check=True).stdout
     assert prefix.strip() == str(program.parents[1])
     listed.unlink()
-    again = prepared("tests/ansible/python.yml", "-e", f"test_version={HERE}")
+    again = prepared("tests/ansible/python.yml", "-v", "-e", f"test_version={HERE}")
     assert again.returncode == 0 and "changed=0" in again.stdout, again.stdout
 
 
