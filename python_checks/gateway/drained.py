@@ -40,7 +40,7 @@ def enter(socket: Path, file: Path, service: str) -> Said:
     state = ""
     with suppress(FileNotFoundError, ConnectionRefusedError):
         state = admin.ask(socket, "show servers state")
-    # Before the gateway is told, for a reload that waits goes on at once and reads it; and also without a gateway, for one that starts later.
+    # Before the gateway is told: a reload that waits goes on at once and reads it. Also without a gateway, for one that starts later.
     whole_file.write(file, kept(state, service))
     told = _told(socket, service, "ready")
     return say("the gateway lets requests go on to {service}", service=service) if told else _alone()
