@@ -264,7 +264,7 @@ def test_its_words_are_in_the_status_of_its_unit(canary: Canary, tmp_path: Path)
 
 
 def test_a_run_costs_little(canary: Canary) -> None:
-    """It runs each minute: little more than Python and its own library take to start. As a ratio, for a busy machine counts more for the same work."""
+    """It runs each minute: little more than Python takes to start. As a ratio, for a busy machine counts more for the same work."""
 
     def spent(run: Callable[[], object]) -> float:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
