@@ -60,6 +60,13 @@ def row(name: str, key: str, **limits: object) -> dict[str, object]:
     return {"name": name, "sha256": digest(key), "requests_a_minute": 0, "parallel": 0} | limits
 
 
+# Guests have no curl.
+FETCH = (
+    "python3 -c 'import sys, urllib.request as r;"
+    " sys.stdout.buffer.write(r.urlopen(sys.argv[1], timeout=60).read())'"
+)
+
+
 @dataclass
 class Load:
     """Clients of the openai SDK that ask without a pause, plain and streamed in turn, from ``with`` to its end."""
@@ -146,15 +153,11 @@ def switch(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         },
         "backend_secrets": {"OPENAI_API_KEY": KEY},
     }
-    group = {
-        "all": {
-            "children": {
-                "gateway": {"hosts": {"alpha": None}, "vars": {"ansible_group_priority": 10} | values}
-            }
-        }
-    }
-    (inventory / "gateway.yml").write_text(json.dumps(group))
-    return ["-i", str(inventory / "gateway.yml")]
+    (inventory / "hosts.yml").write_text(json.dumps({"gateway": {"hosts": {"alpha": None}}}))
+    # As an operator does it: variables in the file of hosts would give way to group_vars/all.yml.
+    (inventory / "group_vars").mkdir()
+    (inventory / "group_vars/gateway.yml").write_text(json.dumps(values))
+    return ["-i", str(inventory / "hosts.yml")]
 
 
 @pytest.fixture(scope="module")
