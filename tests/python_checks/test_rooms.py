@@ -18,7 +18,7 @@ FLOORS = (
     ("config",),
     ("service",),
     ("gpu",),
-    ("api", "log", "model", "report"),
+    ("api", "gateway", "log", "model", "report"),
     ("host",),
     ("core",),
 )

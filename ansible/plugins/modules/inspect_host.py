@@ -135,7 +135,7 @@ def look_at(path: str, refused: list[str] | None = None) -> list[dict[str, Any]]
     if not os.path.isfile(path) or not os.access(path, os.X_OK):
         return []
     if refused is not None and (found_others := others(Path(path))):
-        place, _, why = found_others[0]
+        place, why = found_others[0].path, found_others[0].why
         refused.append(
             f"{path} is not run as root, for {place} {why} (sudo chown root: {place}; sudo chmod go-w {place})"
         )

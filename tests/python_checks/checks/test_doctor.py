@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -303,3 +304,16 @@ def test_what_a_deploy_left_that_was_cut_off(
     for finding, symptom in zip(found, symptoms, strict=True):
         assert symptom in finding.symptom and finding.state is State.WARNING
         assert "was cut off before its probes" in finding.cause and "deploy again" in finding.remedy
+
+
+@pytest.mark.parametrize(
+    ("states", "words"),
+    [
+        ([], "nothing is wrong"),
+        ([State.WARNING], "1 warning"),
+        ([State.WARNING, State.CRITICAL, State.WARNING], "1 critical, 2 warnings"),
+        ([State.UNKNOWN, State.UNKNOWN], "2 unknown"),
+    ],
+)
+def test_the_head_counts_findings(states: list[State], words: str) -> None:
+    assert doctor.counted(Counter(states)) == words

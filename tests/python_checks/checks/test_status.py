@@ -14,7 +14,8 @@ from python_checks import __version__
 from python_checks.api.metrics import Queue
 from python_checks.checks import status
 from python_checks.core.result import Line, Result, State
-from python_checks.core.words import ago, count, span
+from python_checks.core.say import count
+from python_checks.core.words import ago, span
 from python_checks.host.disks import Disk
 from python_checks.report.verdict import Verdict
 from python_checks.service import marks
@@ -220,8 +221,12 @@ def test_a_verdict_is_remembered_in_one_step(probe: Probe, healthy: Healthy, tmp
 def test_times_in_words(seconds: float, words: str) -> None:
     assert span(seconds) == words
     assert ago(1000.0, 1000.0 + seconds) == (f"{words} ago" if seconds else "just now")
-    forms = ("no process", "{number} process", "{number} processes")
-    assert [count(number, *forms) for number in range(3)] == ["no process", "1 process", "2 processes"]
+    forms = ("{number} process", "{number} processes")
+    assert [count(number, *forms, none="no process") for number in range(3)] == [
+        "no process",
+        "1 process",
+        "2 processes",
+    ]
 
 
 def test_an_unproven_release_is_a_warning_but_not_while_it_is_deployed(tmp_path: Path) -> None:
