@@ -165,19 +165,21 @@ def door(deployed: Host, switch: list[str], tmp_path_factory: pytest.TempPathFac
     """Throw the switch, and at the end throw it back; write down what a client sees meanwhile."""
     install(deployed, "haproxy", folder=tmp_path_factory.mktemp("packages") / "debs")
     deployed.told("systemctl disable --now haproxy")  # as the role does after its own install
-    with Load(deployed.vllm, clients=1) as load:
-        done = deployed.playbook("deploy.yml", "--diff", "-v", *switch, seconds=1500)
-    assert done.returncode == 0, done.stdout[-6000:]
-    assert KEY not in done.stdout
-    load.told("the switch on")
-    yield deployed
-    with Load(deployed.vllm, clients=1) as load:
-        done = deployed.playbook("deploy.yml", seconds=1500)
-    assert done.returncode == 0, done.stdout[-6000:]
-    load.told("the switch off")
-    assert deployed.chat().status_code == 200  # at the guide's port, without a key, as before
-    assert deployed.ssh("test -e /etc/systemd/system/gateway.service").returncode == 1
-    deployed.told("dpkg --purge haproxy", seconds=120)
+    try:
+        with Load(deployed.vllm, clients=1) as load:
+            done = deployed.playbook("deploy.yml", "--diff", "-v", *switch, seconds=1500)
+        assert done.returncode == 0, done.stdout[-6000:]
+        assert KEY not in done.stdout
+        load.told("the switch on")
+        yield deployed
+    finally:  # Other tests share the host.
+        with Load(deployed.vllm, clients=1) as load:
+            done = deployed.playbook("deploy.yml", seconds=1500)
+        assert done.returncode == 0, done.stdout[-6000:]
+        load.told("the switch off")
+        assert deployed.chat().status_code == 200  # at the guide's port, without a key, as before
+        assert deployed.ssh("test -e /etc/systemd/system/gateway.service").returncode == 1
+        deployed.told("dpkg --purge haproxy", seconds=120)
 
 
 def chat(host: Host, key: str = KEY, **body: object) -> requests.Response:
