@@ -28,6 +28,7 @@ CHECKS = {
     "tool-call": "checks.tool_call",
     "chat": "checks.chat",
     "model-files": "checks.model_files",
+    "model": "steps.model",
     "port": "checks.port",
     "gpu": "checks.gpu",
     "config": "checks.config",
@@ -35,23 +36,27 @@ CHECKS = {
     "wait": "steps.wait",
     "idle": "steps.idle",
     "restart": "steps.restart",
+    "incident": "steps.incident",
     "follow": "steps.follow",
     "latency": "checks.latency",
     "stop": "steps.stop",
+    "plan": "steps.plan",
     "status": "checks.status",
     "doctor": "checks.doctor",
     "canary": "checks.canary",
     "conformance": "checks.conformance",
     "gateway": "checks.gateway",
     "usage": "checks.usage",
-    "key": "checks.key",
+    "key": "steps.key",
     "keys": "steps.keys",
     "rotation": "steps.rotation",
     "gateway-reload": "steps.gateway_reload",
     "gateway-certificate": "steps.gateway_certificate",
+    "measure": "checks.measure",
+    "compare": "steps.compare",
     "all": "checks.all",
 }
-SEVERAL = ("conformance", "all")  # these return a result for each of their cases
+SEVERAL = ("conformance", "all", "measure")  # these return a result for each of their cases
 EPILOG = """\
 exit codes: 0 ok, 1 warning, 2 critical, 3 unknown (also: wrong usage, interrupted)
 help of one check: python -m python_checks tool-call --help"""

@@ -11,7 +11,7 @@ from python_checks.canary import memory as strikes
 from python_checks.canary.contact import converse, embed, full_step, look
 from python_checks.canary.liveness import Facts
 from python_checks.canary.memory import Memory
-from python_checks.canary.rules import Ruling, judge, patience
+from python_checks.canary.rules import HANDS_OFF, Ruling, judge, patience
 from python_checks.core import notify
 from python_checks.core import options as opt
 from python_checks.core.result import CheckError, Figure, Result, State
@@ -137,11 +137,13 @@ def heal(verdict: Ruling, options: argparse.Namespace, row: Row, judged: Unit) -
         )
         return verdict._replace(state=State.WARNING, reason=reason, memory=memory)
     try:
-        healing.restart(row, judged, options.restarter)
+        more = healing.restart(row, judged, options.restarter)
     except CheckError as error:
         reason = say("{reason}: not restarted: {why}", reason=verdict.reason, why=error.fault.reason)
         return verdict._replace(reason=reason, remedy=error.fault.remedy)
-    return verdict._replace(reason=say("{reason}: {heal}", reason=verdict.reason, heal=verdict.heal))
+    return verdict._replace(
+        reason=say("{reason}: {heal}{more}", reason=verdict.reason, heal=verdict.heal, more=more)
+    )
 
 
 def report(verdict: Ruling, facts: Facts) -> Result:
@@ -151,6 +153,7 @@ def report(verdict: Ruling, facts: Facts) -> Result:
         Figure("strikes", memory.strikes),
         Figure("heals", len(memory.heals)),
         Figure("gave_up", int(memory.gave_up)),
+        Figure("hands_off", int(verdict.condition in HANDS_OFF)),
         Figure("patience", patience(memory), "s"),
     ]
     if facts.chat.kind != "none":

@@ -21,12 +21,13 @@ class Service:
             down (with its manager) or absent.
         words: The manager's own word for its state; `detail` what it adds, `told` its last lines about the service.
         pid: Its main process, 0 when there is none.
-        since: When the state began, in seconds since the epoch; 0 when unknown.
+        since: When the state began, in seconds since the epoch; 0 when unknown. `ready`: when its start had answered a chat; 0: not told.
         restarts: Automatic ones within the last `restarts_hours`; these 0: since it was last started by hand.
         gave_up: The manager will not start it again by itself.
         ended: How its main process ended, in words.
         running: The release that runs; `current` the activated one; `stale`: they differ.
         command: Its command, `log` the file of its output.
+        until: When a plan starts it again that stopped it, in seconds since the epoch; 0 when none did.
         boot: It is started with the host.
         start: The command for a person to start it; `restart` and `history` (the manager's own log) alike.
         address: The URL that its row has; `health_path`: answers 200 there when it is well.
@@ -40,6 +41,7 @@ class Service:
     told: Sequence[str] = ()
     pid: int = 0
     since: float = 0.0
+    ready: float = 0.0
     restarts: int = 0
     restarts_hours: int = 0
     gave_up: bool = False
@@ -49,6 +51,7 @@ class Service:
     stale: bool = False
     command: Sequence[str] = ()
     log: str = ""
+    until: float = 0.0
     boot: bool = True
     start: str = ""
     restart: str = ""

@@ -11,7 +11,8 @@ from pathlib import Path
 from python_checks.core import command
 from python_checks.core.result import CheckError, Fault, State, shorten
 from python_checks.core.say import say
-from python_checks.service import journal, reloading
+from python_checks.host import reloading
+from python_checks.service import journal, planned
 from python_checks.service.facts import Service
 from python_checks.service.registry import Row
 from python_checks.service.unit import Unit, call, of, puzzle
@@ -49,6 +50,8 @@ def ask(row: Row) -> Unit:
         raise CheckError(puzzle("systemd", row.unit, output.text))
     if shown.get("SubState") == "auto-restart":
         state = "restarting"
+    if state == "stopped" and (until := planned.until(row)):
+        return Unit("planned", planned.words(until))
     # The unit's ExecStartPost waits for its first answer.
     return of(state, _words(shown), int(shown.get("MainPID") or 0), proven=True)
 
@@ -67,6 +70,8 @@ def heal(row: Row) -> None:
 
 def restart(row: Row, tell: Callable[[str], None]) -> bool:
     """Restart a unit, or reload it where it can, also at boot from now on; tell whether it answers. `tell` hears its phases."""
+    if mark := planned.mark(row):  # whoever starts it ends what was planned
+        mark.unlink(missing_ok=True)
     for words in ("daemon-reload",), ("reset-failed", row.unit), ("enable", "--quiet", row.unit):
         command.run(["systemctl", *words], TIMEOUT)  # the restart says what is wrong
     verb = "reload-or-restart" if reloading.possible(row.unit) else "restart"
@@ -116,6 +121,7 @@ def _service(row: Row) -> Service:
     pid = int(shown["MainPID"] or 0)
     current, running = _link(Path(row.releases, "current")), RUNNING / row.name
     released = running.read_text(encoding="utf-8").strip() if pid and running.exists() else ""
+    since = float(shown["StateChangeTimestamp"].lstrip("@") or 0)
     # Its limit refuses a person's start, too.
     reset = f"systemctl reset-failed {row.unit}; " if gave_up else ""
     unmask = f"systemctl unmask {row.unit}; " if odd == "masked" else ""
@@ -127,7 +133,8 @@ def _service(row: Row) -> Service:
         detail=shown["StatusText"],
         told=told,
         pid=pid,
-        since=float(shown["StateChangeTimestamp"].lstrip("@") or 0),
+        since=since,
+        ready=since if kind == "running" else 0.0,  # ExecStartPost had to end before
         # reset-failed sets NRestarts to zero, and a deploy begins with it: the journal forgets nothing.
         restarts=int(shown["NRestarts"] or 0) if restarts is None else restarts,
         restarts_hours=0 if restarts is None else journal.HOURS,
@@ -138,6 +145,7 @@ def _service(row: Row) -> Service:
         stale=bool(pid and current and released != current),
         command=words,
         log=log,
+        until=planned.until(row) if kind == "stopped" else 0.0,
         boot=shown["UnitFileState"] in ("enabled", "enabled-runtime"),
         start=f"{reset}{unmask}systemctl start {row.unit}",
         restart=f"systemctl restart {row.unit}",

@@ -19,7 +19,7 @@ PAGES = [name for name in names() if name not in NOT_COMMANDS]
 ROOMS = "ansible|bin|docs|examples|inventory|locks|molecule|python_checks|roles|templates|tests"
 PLACEHOLDER = re.compile(r"[A-Z]{3,}|…")  # NAME, DIR, FILE: for the reader to fill in
 # Programs of the system. What they are told names nothing of this repository.
-SYSTEM = re.compile(r"apt-get|echo|journalctl|pip|python3|systemctl|tail|ufw|usermod|\.")
+SYSTEM = re.compile(r"apt-get|cd|echo|find|journalctl|pip|python3|systemctl|tail|tar|ufw|usermod|\.")
 METRIC = "vllm_probe_"
 INLINE = re.compile(
     r"(ansible-playbook|bin/|python docs/|locks/compile|molecule |pytest |sudo |checks (?:[a-z-]+ )?-)"
@@ -41,7 +41,7 @@ def lines(name: str) -> Iterator[str]:
 def commands(line: str) -> Iterator[list[str]]:
     """Yield the commands of a line, as words."""
     for part in re.split(r" && | \| |; ", re.sub(r"(^| )#.*", "", line)):
-        words = shlex.split(part)
+        words = [word for word in shlex.split(part) if not word.startswith(">")]
         if words[:1] == ["ssh"]:
             words = words[2:] if words[1] != "-t" else words[3:]
         if words[:1] == ["sudo"]:
@@ -167,7 +167,10 @@ def test_variables_exist(name: str) -> None:
         r"(?<![\w./-])(?:host|service|vllm|backend|gateway|monitoring)_[a-z_]+(?![\w/])", text
     ):
         if word.startswith(METRIC):
-            source = (REPOSITORY / "python_checks/report/textfile.py").read_text(encoding="utf-8")
+            names = ("report/textfile.py", "checks/canary.py")
+            source = "".join(
+                (REPOSITORY / "python_checks" / each).read_text(encoding="utf-8") for each in names
+            )
             assert f'"{word.removeprefix(METRIC)}"' in source, word
         else:
             assert word in variables(), f"{name}: there is no variable {word}"

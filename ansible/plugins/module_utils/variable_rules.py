@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import ssl
 from collections.abc import Callable
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -64,22 +65,52 @@ def is_environment(value: dict[Any, Any]) -> bool:
     )
 
 
+def is_proxies(value: dict[Any, Any]) -> bool:
+    """Tell whether a value holds what programs read about a proxy."""
+    return all(
+        is_url(str(each))
+        if name in ("http_proxy", "https_proxy")
+        else name == "no_proxy" and isinstance(each, str)
+        for name, each in value.items()
+    )
+
+
+def has_certificates(value: str) -> bool:
+    """Tell whether a value is the absolute path of a file with certificates, here on the controller."""
+    try:
+        return value.startswith("/") and bool(ssl.create_default_context(cafile=value).get_ca_certs())
+    except (OSError, ssl.SSLError):
+        return False
+
+
 # Sockets below host_directory/tmp have names of up to 40 characters, and the kernel takes paths of 107.
 LONGEST = 66
 # What no line of a unit, a log or a terminal may hold: controls (Cc), separators that some take for the end of a line, and what turns the
 # direction of a text. An environment's values may have lines: its quoting keeps them.
 CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 LINES = dict.fromkeys(map(ord, "\n\t"))
+PASSWORD = re.compile(r"://[^/\s]*@")  # of a URL
 GPU = r"(?:\d+|(?:GPU|MIG)-[\w-]+(?:/\d+)*)"
 # The first pattern that is a variable's whole name counts.
 RULES = {
     r"\w+_port": number(1, 65535),
     r"vllm_gpu_memory_utilization": number(0.01, 1, r"[0-9]*\.?[0-9]+"),
-    r"vllm_shutdown_timeout|\w+_gib": number(0),
+    r"vllm_shutdown_timeout|\w+_gib|\w+_percent": number(0),
     r"\w+_(?:seconds|len|tokens)|vllm_tensor_parallel_size": number(1),
+    r"vllm_(?:stop|start)_at": text(
+        r"[\w*,./:~ -]*", "a time as systemd's OnCalendar takes it, as '*-*-* 23:00'"
+    ),
     r"\w+_time": text(r"(?:[01]\d|2[0-3]):[0-5]\d", 'hours and minutes in quotes, as "03:30"'),
     r"\w+_host": Rule(is_address, "an address of the host, such as 127.0.0.1 or 0.0.0.0"),
     r"\w+_user": text(r"[A-Za-z_][\w.@-]*\$?", "the name of a user"),
+    r"host_proxy_environment": Rule(
+        is_proxies,
+        "http_proxy, https_proxy and no_proxy; the first two are URLs as http://USER:PASSWORD@HOST:PORT",
+    ),
+    r"host_ca_file": Rule(
+        lambda value: value == "" or has_certificates(value),
+        "the absolute path of a PEM file with certificates on the controller",
+    ),
     r"\w+_environment": Rule(
         is_environment, "names of environment variables, each with a text in quotes or a number"
     ),
@@ -97,6 +128,10 @@ RULES = {
         f"an absolute path of letters, digits and . + @ = _ - between slashes, {LONGEST} bytes at most",
     ),
     r"vllm_model|vllm_log_file|backend_log_file": text("/.+", "an absolute path"),
+    r"vllm_model_source": text(
+        r"https?://[^\s@?#]+|/.+|",
+        "the URL of a directory, without a password or a query, or an absolute path",
+    ),
     r"vllm_python|backend_directory": text("/.+|", "an absolute path"),
     r"backend_writable": Rule(
         lambda value: all(str(each).startswith("/") for each in value), "a list of absolute paths"
@@ -106,7 +141,8 @@ RULES = {
 
 def own_fault(name: str, value: Any, option: dict[str, Any]) -> str:
     """Return what is wrong with the value of a variable, whatever the others are; a secret one is not shown."""
-    shown = "not what it takes" if option.get("no_log") else repr(value)
+    secret = option.get("no_log") or PASSWORD.search(str(value))
+    shown = "not what it takes" if secret else repr(value)
     wrong = ArgumentSpecValidator({name: option | {"required": False}}).validate({name: value}).error_messages
     if wrong and not option.get("no_log"):
         return str(wrong[0])
