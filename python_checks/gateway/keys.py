@@ -19,11 +19,12 @@ REMEDY = say("correct the row in gateway_keys; checks key NAME prints a new one"
 
 
 class Defaults(NamedTuple):
-    """What holds for a row that does not say: the services that there are, requests at once and within a minute."""
+    """What holds for a row that does not say: services, requests at once and within a minute; `named`: services that a row must name."""
 
     services: tuple[str, ...]
     parallel: int
     requests_a_minute: int
+    named: tuple[str, ...] = ()
 
 
 def make() -> str:
@@ -87,14 +88,15 @@ def _faults(row: Mapping[str, Any], defaults: Defaults) -> list[Said]:
         found.append(say("{name!r} is not a name: use letters, digits and . _ -, 64 at most", name=name))
     if not HASH.fullmatch(str(row.get("sha256", ""))):
         found.append(say("sha256 of {name} is not 64 lower-case hexadecimal digits", name=name))
-    unknown = set(row.get("services") or ()) - set(defaults.services)
+    served = (*defaults.services, *defaults.named)
+    unknown = set(row.get("services") or ()) - set(served)
     if unknown:
         found.append(
             say(
                 "{name} may use {unknown}, but the gateway serves {services}",
                 name=name,
                 unknown=", ".join(sorted(unknown)),
-                services=", ".join(defaults.services),
+                services=", ".join(served),
             )
         )
     try:

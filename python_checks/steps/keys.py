@@ -36,7 +36,10 @@ def run(options: argparse.Namespace) -> Result:
     try:
         given = json.load(sys.stdin)
         defaults = keys.Defaults(
-            tuple(given["services"]), int(given["parallel"]), int(given["requests_a_minute"])
+            tuple(given["services"]),
+            int(given["parallel"]),
+            int(given["requests_a_minute"]),
+            tuple(given["named"]),
         )
         rows = list(given["rows"])
     except (ValueError, KeyError, TypeError) as error:

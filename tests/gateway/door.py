@@ -245,15 +245,15 @@ class Door:
         return requests.post(self.url + path, json={"model": "m"} | body, headers=heads, timeout=timeout)
 
 
-def rendered(home: Path, variables: dict[str, Any]) -> Path:
-    """Have the role write its configuration, and return where."""
+def played(home: Path, playbook: str, variables: dict[str, Any]) -> subprocess.CompletedProcess[str]:
+    """Play a playbook of this folder on this machine, a host of every group."""
     host = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable} | variables
-    groups = {name: {"hosts": {"door": None}} for name in ("vllm", "backend", "gateway")}
+    groups = {name: {"hosts": {"door": None}} for name in ("vllm", "backend", "gateway", "monitoring")}
     inventory = home / "hosts.yml"
     inventory.write_text(yaml.safe_dump({"all": {"vars": host, "children": groups}}))
     program = Path(sys.executable).with_name("ansible-playbook")
-    done = subprocess.run(
-        [program, "-i", inventory, REPOSITORY / "tests/gateway/render.yml"],
+    return subprocess.run(
+        [program, "-i", inventory, REPOSITORY / "tests/gateway" / playbook],
         cwd=REPOSITORY,
         env=os.environ | {"ANSIBLE_NOCOLOR": "1"},
         capture_output=True,
@@ -261,6 +261,11 @@ def rendered(home: Path, variables: dict[str, Any]) -> Path:
         timeout=120,
         check=False,
     )
+
+
+def rendered(home: Path, variables: dict[str, Any]) -> Path:
+    """Have the role write its configuration, and return where."""
+    done = played(home, "render.yml", variables)
     assert done.returncode == 0, done.stdout + done.stderr
     return next(home.glob("gateway/*/haproxy.cfg")).parent
 
@@ -277,6 +282,7 @@ def opened(home: Path, run: bool = True, **variables: Any) -> Iterator[Door]:
         "gateway_status_port": ports[2],
         "vllm_port": engine.port,
         "backend_port": ports[3],
+        "monitoring_port": engine.port,
         "gateway_keys": [{"name": "team", "sha256": digest(KEY)}],
     }
     tree = rendered(home, given | variables)

@@ -28,6 +28,7 @@ CASES: dict[str, dict[str, Any]] = {
         "gateway_self_signed": ["ml35.example"],
         "gateway_backend_routes": ["POST /v1/chat", "DELETE /v1/sessions/*"],
         "vllm_api_key": "sk-of-vllm-itself",
+        "gateway_keys": [{"name": "ops", "sha256": "0" * 64, "services": ["monitoring"]}],
     },
 }
 

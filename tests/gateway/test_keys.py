@@ -39,7 +39,8 @@ def checks(
 def deploy(door: Door, *rows: dict[str, Any]) -> subprocess.CompletedProcess[str]:
     """Give the gateway these keys, and the team's, as the role does."""
     team = {"name": "team", "sha256": digest(KEY), "parallel": 0, "requests_a_minute": 0}
-    given = {"rows": [team, *rows], "services": ["vllm", "backend"], "parallel": 16, "requests_a_minute": 600}
+    given = {"rows": [team, *rows], "services": ["vllm", "backend"], "named": ["monitoring"]}
+    given |= {"parallel": 16, "requests_a_minute": 600}
     places = (
         "--socket",
         door.state / "admin.sock",

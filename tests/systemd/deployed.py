@@ -55,6 +55,11 @@ class Host:
         assert done.returncode == 0, f"{command}: exit code {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout.strip()
 
+    def fetched(self, url: str) -> str:
+        """Return what a server says, asked on the host, which has no curl."""
+        script = "import sys, urllib.request as r; sys.stdout.buffer.write(r.urlopen(sys.argv[1], timeout=60).read())"
+        return self.told(f"python3 -c {shlex.quote(script)} {shlex.quote(url)}", seconds=90)
+
     def show(self, unit: str, name: str) -> str:
         """Return a property of a unit."""
         return self.told(f"systemctl show --property={name} --value {unit}")

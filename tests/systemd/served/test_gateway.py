@@ -60,13 +60,6 @@ def row(name: str, key: str, **limits: object) -> dict[str, object]:
     return {"name": name, "sha256": digest(key), "requests_a_minute": 0, "parallel": 0} | limits
 
 
-# Guests have no curl.
-FETCH = (
-    "python3 -c 'import sys, urllib.request as r;"
-    " sys.stdout.buffer.write(r.urlopen(sys.argv[1], timeout=60).read())'"
-)
-
-
 @dataclass
 class Load:
     """Clients of the openai SDK that ask without a pause, plain and streamed in turn, from ``with`` to its end."""
@@ -299,7 +292,7 @@ def test_what_haproxy_refuses_never_stops_what_serves(door: Host, switch: list[s
 
 def test_every_route_of_vllm_with_every_key(door: Host) -> None:
     """The routes are those that vLLM's own application lists."""
-    listed = json.loads(door.told(f"{FETCH} http://127.0.0.1:8001/openapi.json"))["paths"]
+    listed = json.loads(door.fetched("http://127.0.0.1:8001/openapi.json"))["paths"]
     allowed = {
         ("post", "/v1/chat/completions"), ("post", "/v1/completions"), ("post", "/v1/responses"), ("post", "/v1/embeddings"),
         ("get", "/v1/models"),
@@ -355,7 +348,7 @@ def test_a_key_that_asks_for_twenty_at_once_slows_nobody(door: Host) -> None:
 
 def test_the_books_are_vllms_own_count(door: Host) -> None:
     def total(name: str) -> int:
-        text = door.told(f"{FETCH} http://127.0.0.1:8001/metrics")
+        text = door.fetched("http://127.0.0.1:8001/metrics")
         return sum(
             int(float(line.split()[-1]))
             for line in text.splitlines()
