@@ -48,7 +48,7 @@ TEXT = (
 )
 # What others than root may not change: in the first ones lies what root runs.
 RUN = ("bin", "venvs", "checks", "services", "releases", "secrets")
-ROOTS = (*RUN, "backend", "gateway", "monitoring", "logs", "cache", "python", "bundle", "tmp")
+ROOTS = (*RUN, "backend", "gateway", "monitoring", "planned", "logs", "cache", "python", "bundle", "tmp")
 # What the roles make. In the others a user may have things, too: there it is what these patterns fit.
 WHOLE = (
     *RUN,
@@ -58,6 +58,7 @@ WHOLE = (
     "tmp",
     "watch",
     "metrics",
+    "planned",
     "supervisor",
     "bundle",
     "python",
