@@ -118,6 +118,7 @@ def test_states_are_as_told() -> None:
         "alive",
         "maintenance",
         "deploying",
+        "planned",
     }
     assert {name for name, state in states.items() if state is State.CRITICAL} == {
         "refused",

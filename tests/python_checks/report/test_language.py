@@ -253,7 +253,7 @@ def test_the_doctor_as_a_process(hosted: Hosted, locale: str, options: tuple[str
     lines = done.stdout.splitlines()
     widths = [sum(1 + (east_asian_width(char) in "WF") for char in line) for line in lines]
     assert 70 < max(widths) <= 80
-    [first] = [line for line in lines if label in line and "vllm" in line]
+    first = next(line for line in lines if label in line and "vllm" in line)
     begin = sum(1 + (east_asian_width(char) in "WF") for char in first[: first.index("vllm")])
     wrapped = [line for line in lines if line.startswith("    ") and line.strip()]
     assert wrapped and {len(line) - len(line.lstrip()) for line in wrapped} == {begin}
