@@ -19,6 +19,7 @@ from python_checks.host import cgroups, processes
 from python_checks.incident import kept, redacted, stacks, stands
 from python_checks.incident.kept import Incident
 from python_checks.incident.stacks import Process
+from python_checks.service import engines
 from python_checks.service.registry import Row
 
 SECONDS = 8.0  # for the stacks of all processes
@@ -122,7 +123,7 @@ def _each(of: Sequence[Any], do: Callable[[Any], Any]) -> list[Any]:
 
 
 def _titled(pid: int) -> bool:
-    return "".join(processes.command(pid)[:1]).startswith("VLLM::")
+    return "".join(processes.command(pid)[:1]).startswith(engines.TITLE)
 
 
 def _queue(row: Row) -> dict[str, int]:

@@ -116,7 +116,9 @@ class Site:
     def __init__(self, folder: Path) -> None:
         self.files, self.ca = folder / "files", folder / "ca.pem"
         self.files.mkdir(parents=True)
-        openssl(folder, "-subj", "/CN=CA of the site", "-keyout", "ca.key", "-out", "ca.pem")
+        # Python 3.13 accepts no CA without this extension.
+        signs = ("-addext", "keyUsage=critical,keyCertSign")
+        openssl(folder, "-subj", "/CN=CA of the site", *signs, "-keyout", "ca.key", "-out", "ca.pem")
         signed = ("-CA", "ca.pem", "-CAkey", "ca.key", "-addext", "basicConstraints=critical,CA:FALSE")
         openssl(
             folder,
