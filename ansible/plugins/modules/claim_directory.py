@@ -50,20 +50,8 @@ TEXT = (
 RUN = ("bin", "venvs", "checks", "services", "releases", "secrets")
 ROOTS = (*RUN, "backend", "gateway", "monitoring", "planned", "logs", "cache", "python", "bundle", "tmp")
 # What the roles make. In the others a user may have things, too: there it is what these patterns fit.
-WHOLE = (
-    *RUN,
-    "gateway",
-    "monitoring",
-    "cache",
-    "tmp",
-    "watch",
-    "metrics",
-    "planned",
-    "supervisor",
-    "bundle",
-    "python",
-    LOCK,
-)
+MADE = ("cache", "tmp", "watch", "metrics", "planned", "supervisor", "bundle", "python")
+WHOLE = (*RUN, "gateway", "monitoring", *MADE, LOCK)
 ID = "[0-9a-f]" * 12
 PARTS = {"backend": (ID, f"{ID}.complete", f"{ID}.new", f"{ID}.tar"), "vllm": ()}
 LOGS = {
