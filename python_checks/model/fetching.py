@@ -100,7 +100,12 @@ def patiently(name: str, progress: Progress, ask: Callable[[], Value]) -> Value:
             tries.failed(error, 0)
 
 
-def bring(source: Source, name: str, wanted: str, size: int | None, part: Path, progress: Progress) -> None:
+def size(source: Source, name: str, progress: Progress) -> int | None:
+    """Return the bytes of a file, None where the source does not tell."""
+    return patiently(name, progress, lambda: source.size(name))
+
+
+def bring(source: Source, name: str, wanted: str, length: int | None, part: Path, progress: Progress) -> None:
     """Fetch a file into `part` until its SHA-256 is `wanted`; what was kept of an earlier try and turns out wrong is fetched anew, once.
 
     Raises:
@@ -108,7 +113,7 @@ def bring(source: Source, name: str, wanted: str, size: int | None, part: Path, 
     """
     before = progress.done
     for kept in (part.exists(), False):
-        _fetch(source, name, size, part, progress)
+        _fetch(source, name, length, part, progress)
         _refuse_pointer(name, part)
         with regular_file.opened(part, follow=False) as file:
             if manifest.digest(file, lambda _: None) == wanted:
@@ -125,7 +130,7 @@ def bring(source: Source, name: str, wanted: str, size: int | None, part: Path, 
     )
 
 
-def _fetch(source: Source, name: str, size: int | None, part: Path, progress: Progress) -> None:
+def _fetch(source: Source, name: str, length: int | None, part: Path, progress: Progress) -> None:
     """Append to a part until it is whole."""
     tries = Tries(name, progress)
     handle = os.open(part, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -134,22 +139,22 @@ def _fetch(source: Source, name: str, size: int | None, part: Path, progress: Pr
         while True:
             before = file.seek(0, os.SEEK_END)
             try:
-                if size is not None and before > size:
+                if length is not None and before > length:
                     raise PassingError(say("more bytes were kept than it has"))
-                if size is None or before < size:
+                if length is None or before < length:
                     _append(source, name, file, progress)
-                if size is not None and file.tell() != size:
+                if length is not None and file.tell() != length:
                     raise PassingError(
-                        say("it ended at byte {number} of {size}", number=file.tell(), size=size)
+                        say("it ended at byte {number} of {length}", number=file.tell(), length=length)
                     )
                 os.fsync(file.fileno())
                 return
             except PassingError as error:
                 end = file.seek(0, os.SEEK_END)
-                if end == before or (size is not None and end > size):  # what was kept may be why
+                if end == before or (length is not None and end > length):  # what was kept may be why
                     progress.done -= end
                     file.truncate(0)
-                tries.failed(error, end - before if size is not None else 0)
+                tries.failed(error, end - before if length is not None else 0)
 
 
 def _append(source: Source, name: str, file: BinaryIO, progress: Progress) -> None:
@@ -165,7 +170,7 @@ def _append(source: Source, name: str, file: BinaryIO, progress: Progress) -> No
 
 
 def _refuse_pointer(name: str, part: Path) -> None:
-    """Refuse a pointer of Git LFS at the first file, long before the whole is judged; its sum is right where the manifest was made of it."""
+    """Refuse a pointer of Git LFS at the first file, long before the whole is judged; the manifest was made of it."""
     if part.stat().st_size <= POINTER and part.read_bytes().startswith(POINTERS):
         part.unlink()
         raise CheckError(Fault(say("{name} is a pointer of Git LFS, not the file itself", name=name), PULL))

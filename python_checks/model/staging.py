@@ -11,7 +11,7 @@ from pathlib import Path
 
 from python_checks.core import whole_file
 from python_checks.core.result import CheckError, Fault, State
-from python_checks.core.say import joined, say
+from python_checks.core.say import say
 from python_checks.core.words import GIB
 from python_checks.host import trust
 from python_checks.model import fetching, files, manifest
@@ -59,10 +59,7 @@ class Staging:
         with self.alone(), _room():
             missing = self.expect(sums, text)
             asking = Progress(say("asking for sizes"), 0)
-            sizes = {
-                name: fetching.patiently(name, asking, lambda name=name: source.size(name))
-                for name in missing
-            }
+            sizes = {name: fetching.size(source, name, asking) for name in missing}
             total = sum(filter(None, sizes.values()))
             self.refuse_full(total)
             progress = Progress(say("fetching"), total)
@@ -170,7 +167,6 @@ class Staging:
                 error=error.strerror,
             )
             raise CheckError(Fault(words, OTHER_NAME)) from error
-        _sync(self.directory.parent)
         shutil.rmtree(self.beside)
 
 
@@ -182,12 +178,14 @@ def refuse_others(place: Path) -> None:
     """
     found = trust.others(place) if os.geteuid() == 0 else []
     if found:
-        words = joined("; ", [say("{path} {why}", path=other.path, why=other.why) for other in found])
-        paths = " ".join(str(other.path) for other in found)
+        paths = " ".join(dict.fromkeys(str(other.path) for other in found))
+        words = say(
+            "root would write to {place}, and others than root may change {paths}", place=place, paths=paths
+        )
         remedy = say(
             "sudo chown root: {paths} && sudo chmod go-w {paths}, or choose another directory", paths=paths
         )
-        raise CheckError(Fault(say("root would write where others may: {words}", words=words), remedy))
+        raise CheckError(Fault(words, remedy))
 
 
 @contextmanager
@@ -200,11 +198,3 @@ def _room() -> Iterator[None]:
             raise
         words = say("the disk is full: {error}", error=error)
         raise CheckError(Fault(words, say("free some, and {again}", again=AGAIN))) from error
-
-
-def _sync(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
