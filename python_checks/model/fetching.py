@@ -17,6 +17,7 @@ from python_checks.model.unreadable import POINTER, POINTERS, PULL
 
 TRIES = 6  # in a row, each with less than PROGRESS
 PROGRESS = 2**20  # bytes that make a try no failure: it goes on where it was cut
+EVERY = 1.0  # seconds between two words of how far it is
 PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0)  # seconds between two tries
 AGAIN = say("run it again: it goes on where it stopped")
 
@@ -34,13 +35,15 @@ class Progress:
         """Begin now; `words` say what is done."""
         self.done = self.fetched = 0
         self._total, self._words = total, words
-        self._throttle, self._start = Throttle(), time.monotonic()
+        self._throttle, self._start, self._due = Throttle(), time.monotonic(), 0.0
 
     def add(self, number: int) -> None:
         """Count bytes, and say how far it is now and then."""
         self.done += number
         self.fetched += number
-        passed = time.monotonic() - self._start
+        if (passed := time.monotonic() - self._start) < self._due:
+            return
+        self._due = passed + EVERY
         rate = self.fetched / passed if passed else 0.0
         left = span(max(0, self._total - self.done) / rate if rate else 0.0)
         more = say(

@@ -64,13 +64,14 @@ class Directory:
 
     def read(self, name: str, begin: int) -> tuple[int, Iterator[bytes]]:
         """Return a file from a byte on."""
-        return begin, self._blocks(self._real(name), begin)
+        return begin, self.pieces(name, begin, PIECE)
 
-    def _blocks(self, path: Path, begin: int) -> Iterator[bytes]:
-        with regular_file.opened(path, follow=False) as file:
+    def pieces(self, name: str, begin: int, size: int) -> Iterator[bytes]:
+        """Yield a file from a byte on, `size` bytes at a time."""
+        with regular_file.opened(self._real(name), follow=False) as file:
             file.seek(begin)
-            while block := file.read(PIECE):
-                yield block
+            while piece := file.read(size):
+                yield piece
 
     def _real(self, name: str) -> Path:
         """Return where a file lies. Who may write to the source could have us read any file of the host by a link."""
@@ -81,3 +82,22 @@ class Directory:
             )
             raise CheckError(Fault(words, RESOLVE))
         return real
+
+
+class Sent:
+    """What somebody appended to the parts, as `Staging.plan` told: there is nothing more to fetch."""
+
+    def __init__(self, ready: Path) -> None:
+        """Know where the manifest is kept."""
+        self._ready = ready
+
+    def sums(self) -> str:
+        """Return the text of its manifest."""
+        return manifest.read(self._ready / manifest.NAME)
+
+    def size(self, name: str) -> None:
+        """Tell nothing: the sum decides."""
+
+    def read(self, name: str, begin: int) -> tuple[int, Iterator[bytes]]:
+        """Return no more bytes."""
+        return begin, iter(())

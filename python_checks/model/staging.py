@@ -66,10 +66,33 @@ class Staging:
             for name in sorted(
                 missing, key=lambda name: (sizes[name] or 0, name)
             ):  # small ones tell of pointers soon
-                fetching.bring(source, name, sums[name], sizes[name], self.part(sums[name]), progress)
-                self._keep(name, sums[name])
+                if not (self.ready / name).exists():  # one of the same content may have come before
+                    part = self.part(sums[name])
+                    fetching.bring(source, name, sums[name], sizes[name], part, progress)
+                    self._keep(part, [each for each in missing if sums[each] == sums[name]])
             self._finish(sums)
         return progress.fetched
+
+    def plan(self, sums: Sums, text: str, sizes: dict[str, int]) -> dict[str, tuple[str, int]]:
+        """Return where each file that is missing is to be appended to, and how many bytes are there, for one who sends them.
+
+        Raises:
+            CheckError: another run works here, or the disk is too small.
+        """
+        self.directory.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+        with self.alone(), _room():
+            missing = {
+                sums[name]: name for name in self.expect(sums, text)
+            }  # of two with the same content one
+            self.refuse_full(sum(sizes[name] for name in missing.values()))
+            found = {}
+            for wanted, name in missing.items():
+                part = self.part(wanted)
+                part.touch(0o600)
+                if part.stat().st_size > sizes[name]:
+                    os.truncate(part, 0)
+                found[name] = (str(part), part.stat().st_size)
+        return found
 
     def part(self, wanted: str) -> Path:
         """Return where the file of a SHA-256 is fetched to."""
@@ -140,11 +163,14 @@ class Staging:
                 Fault(words, say("free some, e.g. a model that nothing serves, or choose another disk"))
             )
 
-    def _keep(self, name: str, wanted: str) -> None:
-        """Give a verified part its name among what is ready."""
-        part, target = self.part(wanted), self.ready / name
+    def _keep(self, part: Path, names: list[str]) -> None:
+        """Give a verified part its names among what is ready."""
         part.chmod(0o644)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            target = self.ready / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if name != names[-1]:
+                shutil.copyfile(part, target)
         part.replace(target)
 
     def _finish(self, sums: Sums) -> None:

@@ -1,6 +1,8 @@
 """Bring a model to this host, resumed and verified, and give it its name only when it is whole; or remove one again."""
 
 import argparse
+import json
+import sys
 from pathlib import Path
 
 from python_checks.core import hidden, regular_file
@@ -10,7 +12,7 @@ from python_checks.core.say import msg, say
 from python_checks.core.words import GIB
 from python_checks.model import fetching, manifest, staged, staging
 from python_checks.model.download import Http
-from python_checks.model.sources import Directory, Source
+from python_checks.model.sources import Directory, Sent, Source
 from python_checks.service import registry
 
 NEEDS: tuple[str, ...] = ()
@@ -24,6 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--directory", type=Path, required=True, metavar="DIR", help="where the model is to be")
     add("--source", metavar="URL|DIR", help="address or directory with the files and SHA256SUMS")
     add("--authorization-file", type=Path, metavar="FILE", help="holds the value of the header Authorization")
+    add(
+        "--expect",
+        action="store_true",
+        help="tell what is to be sent: stdin has JSON with SHA256SUMS and sizes",
+    )
+    add("--sent", action="store_true", help="verify what was sent since, and give the model its name")
     add(
         "--full",
         action="store_true",
@@ -42,7 +50,10 @@ def run(options: argparse.Namespace) -> Result:
         gone = staged.remove(options.directory, _served)
         words = REMOVED if gone else NOT_THERE
         return conclude("model", [], say(words, directory=options.directory))
-    place, source = staging.Staging(options.directory), _source(options)
+    place = staging.Staging(options.directory)
+    if options.expect:
+        return _expect(options, place)
+    source = Sent(place.ready) if options.sent else _source(options)
     text = fetching.patiently(
         manifest.NAME, fetching.Progress(say("asking for the manifest"), 0), source.sums
     )
@@ -58,6 +69,23 @@ def run(options: argparse.Namespace) -> Result:
         size=fetched / GIB,
     )
     return conclude("model", [], words, {"files": len(sums), "fetched": fetched})
+
+
+def _expect(options: argparse.Namespace, place: staging.Staging) -> Result:
+    """Say in the evidence what is to be sent: name -> where to, and how many bytes are there."""
+    given = json.load(sys.stdin)
+    sums = manifest.parse(given["sums"])
+    if staged.there(options.directory):
+        words = say("{directory} is as its manifest says", directory=options.directory)
+        return conclude(
+            "model",
+            staged.faults(options.directory, sums, options.full),
+            words,
+            {"missing": {}, "there": True},
+        )
+    missing = place.plan(sums, given["sums"], given["sizes"])
+    words = say("{number} files are missing", number=len(missing))
+    return conclude("model", [], words, {"missing": missing, "there": False})
 
 
 def _source(options: argparse.Namespace) -> Source:

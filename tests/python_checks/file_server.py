@@ -65,11 +65,11 @@ class Handler(BaseHTTPRequestHandler):
         self.site = site
         super().__init__(*arguments)  # type: ignore[arg-type]  # as socketserver gives them
 
-    def do_HEAD(self) -> None:  # noqa: N802  (a name of http.server)
+    def do_HEAD(self) -> None:
         """Answer without a body."""
         self._answer()
 
-    def do_GET(self) -> None:  # noqa: N802  (a name of http.server)
+    def do_GET(self) -> None:
         """Answer with a body."""
         self._answer()
 

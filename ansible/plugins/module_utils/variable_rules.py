@@ -97,6 +97,10 @@ RULES = {
         f"an absolute path of letters, digits and . + @ = _ - between slashes, {LONGEST} bytes at most",
     ),
     r"vllm_model|vllm_log_file|backend_log_file": text("/.+", "an absolute path"),
+    r"vllm_model_source": text(
+        r"https?://[^\s@?#]+|/.+|",
+        "the URL of a directory, without a password or a query, or an absolute path",
+    ),
     r"vllm_python|backend_directory": text("/.+|", "an absolute path"),
     r"backend_writable": Rule(
         lambda value: all(str(each).startswith("/") for each in value), "a list of absolute paths"
