@@ -121,6 +121,9 @@ def _secret(path: Path | None) -> str:
     except (OSError, UnicodeDecodeError) as error:
         words = say("{path} cannot be read: {error}", path=path, error=error)
         raise CheckError(Fault(words, say("correct --authorization-file"))) from error
+    if not secret.isascii() or not secret.isprintable():
+        words = say("the header Authorization of {path} is not one line of ASCII", path=path)
+        raise CheckError(Fault(words, say("correct vllm_model_authorization")))
     hidden.hide(secret)
     for word in secret.split()[1:]:
         hidden.hide(word)

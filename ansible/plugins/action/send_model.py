@@ -1,7 +1,7 @@
 """Action ``send_model``: append what a host lacks of a model to its parts there, from a directory of the controller.
 
 ``copy`` would need the room of the model twice on the host, and begin a file of gigabytes anew after each interruption. Here each part
-grows by one command at a time over the connection of the tasks; what has arrived is asked for before, and verified by ``checks model --sent``.
+grows by one command at a time over the connection of the tasks; what is there is asked for before, and ``checks model --sent`` verifies it.
 """
 
 from __future__ import annotations
