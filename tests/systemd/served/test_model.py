@@ -23,11 +23,15 @@ def site(host: Host) -> Iterator[str]:
     """Serve a copy of the nano model, with its manifest, on the host itself: a guest reaches no other machine."""
     host.told(f"cp -rL {host.model} /srv/site && cd /srv/site && {SUM}")
     with ExitStack() as stack:
-        server = subprocess.Popen(host.command(f"{SERVE} /srv/site"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        server = subprocess.Popen(
+            host.command(f"{SERVE} /srv/site"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         stack.callback(host.ssh, "rm -rf /srv/site")
         stack.callback(server.wait, 30)
         stack.callback(host.ssh, f"kill $(ss -Hltnp 'sport = :{PORT}' | grep -o 'pid=[0-9]*' | cut -d= -f2)")
-        host.until(lambda: host.ssh(f"ss -Hltn 'sport = :{PORT}'").stdout, 30, "the server of the site listens")
+        host.until(
+            lambda: host.ssh(f"ss -Hltn 'sport = :{PORT}'").stdout, 30, "the server of the site listens"
+        )
         yield f"http://127.0.0.1:{PORT}"
 
 
