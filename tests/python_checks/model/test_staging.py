@@ -290,17 +290,16 @@ def test_more_was_kept_than_the_server_has(
 def test_another_manifest_keeps_what_is_the_same(
     site: FileServer, source: Path, target: Path, bring: Bring
 ) -> None:
-    site.instead["config.json"] = [(404, {}, b"")]
+    site.cuts = [1000] * 40
     refused(bring(site.url), target)
-    site.instead.clear()
-    (source / "tokenizer.json").write_text('{"new": 1}')
-    (source / NAMES[0]).rename(source / "gone.bin")
-    shard(source / NAMES[0], {"a": 16})
-    (source / "gone.bin").unlink()
+    site.cuts = []
     site.asked.clear()
+    (source / "tokenizer.json").write_text('{"new": 1}')
+    (source / "old.json").write_text("{}")
     summed(source)
     well(bring(site.url))
     assert content(target) == content(source)
+    assert (len(site.gets("config.json")), len(site.gets("tokenizer.json"))) == (0, 1)
 
 
 def test_a_killed_run_is_gone_on_with(site: FileServer, source: Path, target: Path, bring: Bring) -> None:
@@ -390,6 +389,7 @@ def test_pointers_of_git_lfs_are_refused_at_once(
     with serving(summed(path)) as site:
         result = refused(bring(site.url if way == "http" else path), target)
     assert "of Git LFS" in result.reason and PULL in result.remedy
+    assert sum(len(site.gets(name)) for name in NAMES) == (1 if way == "http" else 0)
 
 
 def test_a_manifest_of_half_a_model(site: FileServer, source: Path, target: Path, bring: Bring) -> None:
