@@ -9,10 +9,10 @@ from pathlib import Path
 from python_checks.core import regular_file
 from python_checks.core.result import CheckError, Fault
 from python_checks.core.say import joined, say
-from python_checks.model import manifest
+from python_checks.model import manifest, room
 from python_checks.model.fetching import Progress
 from python_checks.model.manifest import MARK, Sums
-from python_checks.model.staging import OTHER_NAME, Staging, refuse_others
+from python_checks.model.staging import OTHER_NAME, Staging
 
 SHOWN = 5  # files that a message names
 
@@ -63,14 +63,14 @@ def remove(directory: Path, used: Callable[[Path], str]) -> bool:
             raise CheckError(
                 Fault(words, say("deploy with another vllm_model, or remove the service, before"))
             )
-        refuse_others(directory)
+        room.refuse_others(directory)
         os.rename(directory, leaving)
     found = [path for path in (leaving, place.beside) if path.exists()]
     if place.beside.exists():
         with place.alone():
             shutil.rmtree(place.beside)
     if leaving.exists():
-        refuse_others(leaving)
+        room.refuse_others(leaving)
         shutil.rmtree(leaving)
     return bool(found)
 

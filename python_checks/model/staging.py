@@ -6,20 +6,16 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from errno import EDQUOT, ENOSPC
 from pathlib import Path
 
 from python_checks.core import whole_file
 from python_checks.core.result import CheckError, Fault, State
 from python_checks.core.say import say
-from python_checks.core.words import GIB
-from python_checks.host import trust
-from python_checks.model import fetching, files, manifest
-from python_checks.model.fetching import AGAIN, Progress
+from python_checks.model import fetching, files, manifest, room
+from python_checks.model.fetching import Progress
 from python_checks.model.manifest import MARK, Sums
 from python_checks.model.sources import Source
 
-RESERVE = 2**30  # bytes of the disk that stay free
 PART = "part-"  # and the SHA-256 that it is to have
 OTHER_NAME = say(
     "nothing was touched, for a vLLM may be running with it. Stage the new one into another directory and deploy with that as "
@@ -43,7 +39,7 @@ class Staging:
         self.beside = directory.with_name(f".{directory.name}.staging")
         self.ready = self.beside / "model"
         for place in (directory.parent, self.beside):
-            refuse_others(place)
+            room.refuse_others(place)
 
     def stage(self, source: Source, sums: Sums, text: str) -> int:
         """Fetch what is missing, verify it, and give the model its name; return the bytes that were fetched.
@@ -56,12 +52,12 @@ class Staging:
             CheckError: it is not whole; what was fetched stays for the next run.
         """
         self.directory.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
-        with self.alone(), _room():
+        with self.alone(), room.told():
             missing = self.expect(sums, text)
             asking = Progress(say("asking for sizes"), 0)
             sizes = {name: fetching.size(source, name, asking) for name in missing}
             total = sum(filter(None, sizes.values()))
-            self.refuse_full(total)
+            self._refuse_full(total)
             progress = Progress(say("fetching"), total)
             for name in sorted(
                 missing, key=lambda name: (sizes[name] or 0, name)
@@ -80,11 +76,11 @@ class Staging:
             CheckError: another run works here, or the disk is too small.
         """
         self.directory.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
-        with self.alone(), _room():
+        with self.alone(), room.told():
             missing = {
                 sums[name]: name for name in self.expect(sums, text)
             }  # of two with the same content one
-            self.refuse_full(sum(sizes[name] for name in missing.values()))
+            self._refuse_full(sum(sizes[name] for name in missing.values()))
             found = {}
             for wanted, name in missing.items():
                 part = self.part(wanted)
@@ -143,25 +139,9 @@ class Staging:
         whole_file.write(kept, text)
         return [name for name in sums if not (self.ready / name).is_file()]
 
-    def refuse_full(self, size: int) -> None:
-        """Refuse, before the first byte, more bytes than the disk can hold.
-
-        Raises:
-            CheckError: it cannot.
-        """
+    def _refuse_full(self, size: int) -> None:
         there = sum(path.stat().st_size for path in self.beside.glob(f"{PART}*"))
-        disk = os.statvfs(self.beside)
-        needed, free = size - there + RESERVE, disk.f_bavail * disk.f_frsize
-        if needed > free:
-            words = say(
-                "{directory} needs {needed:.2f} GiB more, 1 of which stays free, and its disk has {free:.2f} GiB",
-                directory=self.directory,
-                needed=needed / GIB,
-                free=free / GIB,
-            )
-            raise CheckError(
-                Fault(words, say("free some, e.g. a model that nothing serves, or choose another disk"))
-            )
+        room.refuse_full(self.directory, self.beside, size - there)
 
     def _keep(self, part: Path, names: list[str]) -> None:
         """Give a verified part its names among what is ready."""
@@ -194,33 +174,3 @@ class Staging:
             )
             raise CheckError(Fault(words, OTHER_NAME)) from error
         shutil.rmtree(self.beside)
-
-
-def refuse_others(place: Path) -> None:
-    """Refuse a place where others could exchange what root writes; without root it is the user's own matter.
-
-    Raises:
-        CheckError: they could.
-    """
-    found = trust.others(place) if os.geteuid() == 0 else []
-    if found:
-        paths = " ".join(dict.fromkeys(str(other.path) for other in found))
-        words = say(
-            "root would write to {place}, and others than root may change {paths}", place=place, paths=paths
-        )
-        remedy = say(
-            "sudo chown root: {paths} && sudo chmod go-w {paths}, or choose another directory", paths=paths
-        )
-        raise CheckError(Fault(words, remedy))
-
-
-@contextmanager
-def _room() -> Iterator[None]:
-    """Say what to do when the disk is full."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (ENOSPC, EDQUOT):
-            raise
-        words = say("the disk is full: {error}", error=error)
-        raise CheckError(Fault(words, say("free some, and {again}", again=AGAIN))) from error

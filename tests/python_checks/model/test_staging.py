@@ -17,7 +17,7 @@ import pytest
 from python_checks import cli
 from python_checks.core.result import CheckError, Result, State
 from python_checks.core.timed import timed
-from python_checks.model import download, fetching, staging
+from python_checks.model import download, fetching, room, staging
 from python_checks.model.manifest import MARK, NAME
 from python_checks.model.unreadable import PULL, RESOLVE
 from python_checks.steps import model
@@ -356,7 +356,7 @@ def test_a_full_disk_is_told_before_the_first_byte(
     site: FileServer, target: Path, bring: Bring, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     facts = os.statvfs(target.parents[1])
-    free = (SIZE + staging.RESERVE - 4096) // facts.f_frsize
+    free = (SIZE + room.RESERVE - 4096) // facts.f_frsize
     small = os.statvfs_result((*facts[:4], free, *facts[5:]))
     monkeypatch.setattr(os, "statvfs", lambda _: small)
     result = refused(bring(site.url), target)
@@ -368,7 +368,7 @@ def test_a_full_disk_is_told_before_the_first_byte(
 def test_a_disk_that_fills_up_meanwhile(
     site: FileServer, source: Path, target: Path, bring: Bring, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(staging, "RESERVE", -(2**30))
+    monkeypatch.setattr(room, "RESERVE", -(2**30))
     target.parent.mkdir(parents=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m,mode=755", "test", target.parent], check=True)
     try:
