@@ -28,6 +28,7 @@ CHECKS = {
     "tool-call": "checks.tool_call",
     "chat": "checks.chat",
     "model-files": "checks.model_files",
+    "model": "steps.model",
     "port": "checks.port",
     "gpu": "checks.gpu",
     "config": "checks.config",

@@ -70,6 +70,7 @@ LONGEST = 66
 # direction of a text. An environment's values may have lines: its quoting keeps them.
 CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 LINES = dict.fromkeys(map(ord, "\n\t"))
+PASSWORD = re.compile(r"://[^/\s]*@")  # of a URL
 GPU = r"(?:\d+|(?:GPU|MIG)-[\w-]+(?:/\d+)*)"
 # The first pattern that is a variable's whole name counts.
 RULES = {
@@ -97,6 +98,10 @@ RULES = {
         f"an absolute path of letters, digits and . + @ = _ - between slashes, {LONGEST} bytes at most",
     ),
     r"vllm_model|vllm_log_file|backend_log_file": text("/.+", "an absolute path"),
+    r"vllm_model_source": text(
+        r"https?://[^\s@?#]+|/.+|",
+        "the URL of a directory, without a password or a query, or an absolute path",
+    ),
     r"vllm_python|backend_directory": text("/.+|", "an absolute path"),
     r"backend_writable": Rule(
         lambda value: all(str(each).startswith("/") for each in value), "a list of absolute paths"
@@ -106,7 +111,8 @@ RULES = {
 
 def own_fault(name: str, value: Any, option: dict[str, Any]) -> str:
     """Return what is wrong with the value of a variable, whatever the others are; a secret one is not shown."""
-    shown = "not what it takes" if option.get("no_log") else repr(value)
+    secret = option.get("no_log") or PASSWORD.search(str(value))
+    shown = "not what it takes" if secret else repr(value)
     wrong = ArgumentSpecValidator({name: option | {"required": False}}).validate({name: value}).error_messages
     if wrong and not option.get("no_log"):
         return str(wrong[0])
