@@ -1,6 +1,7 @@
 """The root file systems of the guests, one a distribution, from the distribution's archive, each built once and cached.
 
-They lie in the user's cache and not below ``.tox``: clones share them, and ``git clean`` or a tool that walks a clone meets no files of root.
+They lie in the user's cache and not below ``.tox``: clones share them, and neither ``git clean`` nor a tool that walks a clone meets
+files of root.
 """
 
 from __future__ import annotations
@@ -43,9 +44,11 @@ DEFAULT = "debian-12"
 # A server as operators have it (logs are rotated), and what vLLM needs there at run time: a compiler, Python's headers, libnuma.
 PACKAGES = (
     "ca-certificates dbus g++ iproute2 libnuma1 libpam-systemd logrotate openssh-server procps python3 python3-dev python3-venv"
-    # Without the last one the package usrmerge comes, and perl with it.
-    " sudo systemd systemd-sysv usr-is-merged"
+    " sudo systemd systemd-sysv"
 )
+# What a vendor needs beside them for a merged /usr: Debian's comes with mmdebstrap's hook, and without the package usrmerge comes, and perl
+# with it. Ubuntu's base-files makes the links by itself, and its main has no such package.
+MERGED = {"debian": ("usr-is-merged", "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr"), "ubuntu": ("", "")}
 EXCLUDED = (
     *(f"/usr/share/{name}/*" for name in ("doc", "i18n", "info", "lintian", "locale", "man")),
     # A third of the size: for link-time optimization, sanitizers and embedding Python, which nothing here does.
@@ -137,12 +140,16 @@ def apt_options() -> str:
     )
 
 
+def _packages(distribution: Distribution) -> str:
+    return f"{PACKAGES} {MERGED[distribution.vendor][0]}".strip()
+
+
 def cached(name: str = DEFAULT) -> Path:
     """Return the root file system of a distribution, built first if it is not there yet."""
     distribution = DISTRIBUTIONS[name]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vllm-deploy"
     cache.mkdir(parents=True, exist_ok=True)
-    recipe = json.dumps([distribution.release, PACKAGES, EXCLUDED, CUSTOMIZE]).encode()
+    recipe = json.dumps([distribution.release, _packages(distribution), EXCLUDED, CUSTOMIZE]).encode()
     root = cache / f"root-{hashlib.sha256(recipe).hexdigest()[:12]}"
     with locked(cache, BUILD_SECONDS, "the root file system") as lock:
         if not root.exists():
@@ -167,9 +174,10 @@ def _build(distribution: Distribution, target: Path, lock: int) -> None:
             # Mounts of its own, for one that is killed does not unmount what it has mounted in the tree.
             *("unshare", "--mount"),
             *("mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory", f"--aptopt={options}"),
-            *("--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr", "--dpkgopt=force-unsafe-io"),
+            *(option for option in MERGED[distribution.vendor][1:] if option),
+            "--dpkgopt=force-unsafe-io",
             *(f"--dpkgopt=path-exclude={pattern}" for pattern in EXCLUDED),
-            f"--include={','.join(PACKAGES.split())}",
+            f"--include={','.join(_packages(distribution).split())}",
             f'--customize-hook=chroot "$1" sh -eu <{customize}',
             *(f"--keyring={keyring(distribution, Path(directory))}", distribution.release, str(target)),
             *(["-"] if (listed := sources(distribution)) else []),
