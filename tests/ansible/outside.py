@@ -108,7 +108,18 @@ class Site:
         self.files.mkdir(parents=True)
         openssl(folder, "-subj", "/CN=CA of the site", "-keyout", "ca.key", "-out", "ca.pem")
         signed = ("-CA", "ca.pem", "-CAkey", "ca.key", "-addext", "basicConstraints=critical,CA:FALSE")
-        openssl(folder, "-subj", f"/CN={NAME}", "-addext", EXTENSIONS, *signed, "-keyout", "own.key", "-out", "own.pem")
+        openssl(
+            folder,
+            "-subj",
+            f"/CN={NAME}",
+            "-addext",
+            EXTENSIONS,
+            *signed,
+            "-keyout",
+            "own.key",
+            "-out",
+            "own.pem",
+        )
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(folder / "own.pem", folder / "own.key")
         self.server = Https(("127.0.0.1", 0), partial(Files, directory=str(self.files)))

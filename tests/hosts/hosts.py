@@ -26,8 +26,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import root
 import run
+from distributions import DEFAULT, DISTRIBUTIONS
 from waiting import HostsError
 
 INSTALL = {
@@ -70,7 +70,7 @@ def main() -> int:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     up = commands.add_parser("up")
-    up.add_argument("--distribution", choices=root.DISTRIBUTIONS, default=root.DEFAULT)
+    up.add_argument("--distribution", choices=DISTRIBUTIONS, default=DEFAULT)
     up.add_argument("--from", dest="saved", type=Path, metavar="SAVED")
     up.add_argument("names", nargs="+", metavar="NAME")
     save = commands.add_parser("save")

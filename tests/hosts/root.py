@@ -16,39 +16,15 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
-from typing import NamedTuple
 
+from distributions import DISTRIBUTIONS, VENDORS, Distribution
 from waiting import HostsError, locked
 
-
-class Distribution(NamedTuple):
-    """What a root file system is made of.
-
-    Attributes:
-        vendor: ``ID`` of its os-release, whose archive it comes from.
-        release: the suite of that archive.
-        python: version of its ``python3``.
-    """
-
-    vendor: str
-    release: str
-    python: str
-
-
-DISTRIBUTIONS = {
-    "debian-12": Distribution("debian", "bookworm", "3.11"),
-    "debian-13": Distribution("debian", "trixie", "3.13"),
-    "ubuntu-24.04": Distribution("ubuntu", "noble", "3.12"),
-}
-DEFAULT = "debian-12"
 # A server as operators have it (logs are rotated), and what vLLM needs there at run time: a compiler, Python's headers, libnuma.
 PACKAGES = (
     "ca-certificates dbus g++ iproute2 libnuma1 libpam-systemd logrotate openssh-server procps python3 python3-dev python3-venv"
     " sudo systemd systemd-sysv"
 )
-# What a vendor needs beside them for a merged /usr: Debian's comes with mmdebstrap's hook, and without the package usrmerge comes, and perl
-# with it. Ubuntu's base-files makes the links by itself, and its main has no such package.
-MERGED = {"debian": ("usr-is-merged", "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr"), "ubuntu": ("", "")}
 EXCLUDED = (
     *(f"/usr/share/{name}/*" for name in ("doc", "i18n", "info", "lintian", "locale", "man")),
     # A third of the size: for link-time optimization, sanitizers and embedding Python, which nothing here does.
@@ -64,7 +40,7 @@ systemctl --quiet enable systemd-networkd
 systemctl --quiet mask apt-daily.timer apt-daily-upgrade.timer
 rm -f /etc/ssh/ssh_host_* /etc/apt/apt.conf.d/99mmdebstrap
 """
-BUILD_SECONDS = 900
+BUILD_SECONDS = 1800  # on a busy machine one took 800
 DEBIAN_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 UBUNTU_KEYRING = Path("/usr/share/keyrings/ubuntu-archive-keyring.gpg")
 # "Ubuntu Archive Automatic Signing Key (2018)", which signs the suites of 24.04.
@@ -88,8 +64,9 @@ def sources(distribution: Distribution) -> str:
         *("--format", "deb $(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages"),
     )
     # Packages of others have suites of their own, or components.
-    pattern = re.compile(rf" {own['VERSION_CODENAME']}(-updates|-security)? main$")
-    ours = {pattern.sub(rf" {distribution.release}\1 main", line) for line in lines if pattern.search(line)}
+    components = "|".join(VENDORS[distribution.vendor].components)
+    pattern = re.compile(rf" {own['VERSION_CODENAME']}(-updates|-security)? ({components})$")
+    ours = {pattern.sub(rf" {distribution.release}\1 \2", line) for line in lines if pattern.search(line)}
     if not ours:
         raise HostsError(f"apt has no package source of {own['PRETTY_NAME']} on this machine")
     return "".join(f"{line}\n" for line in sorted(ours))
@@ -108,9 +85,15 @@ def keyring(distribution: Distribution, directory: Path) -> Path:
         listed = directory / "sources.list"
         newest = DISTRIBUTIONS["debian-13"]  # Debian 12 does not have the package
         listed.write_text(sources(newest).replace("deb ", f"deb [signed-by={DEBIAN_KEYRING}] "))
-        own = {"Dir::Etc::SourceList": listed, "Dir::Etc::SourceParts": "/dev/null", "Dir::Etc::Preferences": "/dev/null"}
+        own = {
+            "Dir::Etc::SourceList": listed,
+            "Dir::Etc::SourceParts": "/dev/null",
+            "Dir::Etc::Preferences": "/dev/null",
+        }
         own |= {"Dir::Etc::PreferencesParts": "/dev/null", "Dir::State": directory, "Dir::Cache": directory}
-        options = [f"--option={name}={value}" for name, value in (own | {"APT::Sandbox::User": "root"}).items()]
+        options = [
+            f"--option={name}={value}" for name, value in (own | {"APT::Sandbox::User": "root"}).items()
+        ]
         (directory / "lists/partial").mkdir(parents=True)
         for command in ["update"], ["download", "ubuntu-keyring"]:
             _run(["apt-get", "--quiet=2", *options, *command], directory)
@@ -140,16 +123,14 @@ def apt_options() -> str:
     )
 
 
-def _packages(distribution: Distribution) -> str:
-    return f"{PACKAGES} {MERGED[distribution.vendor][0]}".strip()
-
-
-def cached(name: str = DEFAULT) -> Path:
+def cached(name: str) -> Path:
     """Return the root file system of a distribution, built first if it is not there yet."""
     distribution = DISTRIBUTIONS[name]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vllm-deploy"
     cache.mkdir(parents=True, exist_ok=True)
-    recipe = json.dumps([distribution.release, _packages(distribution), EXCLUDED, CUSTOMIZE]).encode()
+    recipe = json.dumps(
+        [distribution.release, PACKAGES + VENDORS[distribution.vendor].packages, EXCLUDED, CUSTOMIZE]
+    ).encode()
     root = cache / f"root-{hashlib.sha256(recipe).hexdigest()[:12]}"
     with locked(cache, BUILD_SECONDS, "the root file system") as lock:
         if not root.exists():
@@ -165,6 +146,7 @@ def cached(name: str = DEFAULT) -> Path:
 
 
 def _build(distribution: Distribution, target: Path, lock: int) -> None:
+    vendor = VENDORS[distribution.vendor]
     with tempfile.TemporaryDirectory() as directory, tempfile.TemporaryFile("w+") as log:
         options = Path(directory) / "apt.conf"
         options.write_text(apt_options())
@@ -174,10 +156,9 @@ def _build(distribution: Distribution, target: Path, lock: int) -> None:
             # Mounts of its own, for one that is killed does not unmount what it has mounted in the tree.
             *("unshare", "--mount"),
             *("mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory", f"--aptopt={options}"),
-            *(option for option in MERGED[distribution.vendor][1:] if option),
-            "--dpkgopt=force-unsafe-io",
+            *(*vendor.options, f"--components={','.join(vendor.components)}", "--dpkgopt=force-unsafe-io"),
             *(f"--dpkgopt=path-exclude={pattern}" for pattern in EXCLUDED),
-            f"--include={','.join(_packages(distribution).split())}",
+            f"--include={','.join((PACKAGES + vendor.packages).split())}",
             f'--customize-hook=chroot "$1" sh -eu <{customize}',
             *(f"--keyring={keyring(distribution, Path(directory))}", distribution.release, str(target)),
             *(["-"] if (listed := sources(distribution)) else []),

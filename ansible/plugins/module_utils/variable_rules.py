@@ -68,7 +68,9 @@ def is_environment(value: dict[Any, Any]) -> bool:
 def is_proxies(value: dict[Any, Any]) -> bool:
     """Tell whether a value holds what programs read about a proxy."""
     return all(
-        is_url(str(each)) if name in ("http_proxy", "https_proxy") else name == "no_proxy" and isinstance(each, str)
+        is_url(str(each))
+        if name in ("http_proxy", "https_proxy")
+        else name == "no_proxy" and isinstance(each, str)
         for name, each in value.items()
     )
 
@@ -98,10 +100,12 @@ RULES = {
     r"\w+_host": Rule(is_address, "an address of the host, such as 127.0.0.1 or 0.0.0.0"),
     r"\w+_user": text(r"[A-Za-z_][\w.@-]*\$?", "the name of a user"),
     r"host_proxy_environment": Rule(
-        is_proxies, "http_proxy, https_proxy and no_proxy; the first two are URLs as http://USER:PASSWORD@HOST:PORT"
+        is_proxies,
+        "http_proxy, https_proxy and no_proxy; the first two are URLs as http://USER:PASSWORD@HOST:PORT",
     ),
     r"host_ca_file": Rule(
-        lambda value: value == "" or has_certificates(value), "the absolute path of a PEM file with certificates on the controller"
+        lambda value: value == "" or has_certificates(value),
+        "the absolute path of a PEM file with certificates on the controller",
     ),
     r"\w+_environment": Rule(
         is_environment, "names of environment variables, each with a text in quotes or a number"
