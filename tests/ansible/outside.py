@@ -41,7 +41,11 @@ class Tunnels(BaseHTTPRequestHandler):
         wanted = b64encode(f"{USER}:{PASSWORD}".encode()).decode()
         host, _, port = self.path.rpartition(":")
         if self.headers.get("Proxy-Authorization") != f"Basic {wanted}":
-            self.send_error(407)
+            self.send_response(407)
+            self.send_header("Proxy-Authenticate", 'Basic realm="site"')  # curl asks first which way there is
+            self.send_header("Connection", "close")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
         elif host != NAME:
             self.send_error(502)
         else:
