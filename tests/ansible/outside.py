@@ -16,6 +16,7 @@ from functools import partial
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 NAME = "packages.site.invalid"
 USER, PASSWORD = "operator", "Zx9-proxy-Qw7"
@@ -26,7 +27,8 @@ class Files(SimpleHTTPRequestHandler):
     """Serves a directory; its listings of wheels are what pip and uv read as an index."""
 
     def log_message(self, *_: object) -> None:
-        """Stay silent."""
+        """Note what was asked for, in silence."""
+        self.server.requested.append(self.path)  # type: ignore[attr-defined]  # it is an Https
 
 
 class Tunnels(BaseHTTPRequestHandler):
@@ -83,10 +85,14 @@ class Proxy(ThreadingHTTPServer):
 
 
 class Https(ThreadingHTTPServer):
-    """Keeps what callers had against its certificate."""
+    """Keeps what callers asked for, and what they had against its certificate."""
 
     daemon_threads = True
     refusals = ""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.requested: list[str] = []
 
     def handle_error(self, *_: object) -> None:
         """Note the alert of a caller that goes away."""
