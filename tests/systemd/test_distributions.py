@@ -18,7 +18,9 @@ __all__ = ["pytest_runtest_makereport"]
 
 OTHERS = [name for name in DISTRIBUTIONS if name != DEFAULT]
 RUN = REPOSITORY / ".tox/hosts/distribution"
-COMPLAINTS = "journalctl --no-pager --boot | grep -E ' systemd\\[1\\]: .*(Unknown|deprecated|Failed to parse)'"
+COMPLAINTS = (
+    "journalctl --no-pager --boot | grep -E ' systemd\\[1\\]: .*(Unknown|deprecated|Failed to parse)'"
+)
 
 
 def bundle(python: str) -> Path:

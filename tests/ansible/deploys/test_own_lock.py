@@ -81,6 +81,7 @@ def test_own_one(tmp_path: Path, runtime: str, cuda: str) -> None:
         "path": str(path),
         "want": f"vllm-own-my-lock={path}",
         "builds": False,
+        "machines": ["x86_64"],
         "pythons": ["3.12", "3.11"],
         "cuda": cuda,
     }
