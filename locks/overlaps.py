@@ -98,6 +98,12 @@ def session() -> requests.Session:
     return made
 
 
+def platform(lock: Path) -> str:
+    """Return the platform of the hosts that a lock is for."""
+    other = "\n# machine: aarch64\n" in f"\n{lock.read_text(encoding='utf-8')}"
+    return PLATFORM.replace("x86_64", "aarch64") if other else PLATFORM
+
+
 def environment(lock: Path, python: str) -> dict[str, dict[str, Files]]:
     """Return the packages that a lock installs under a Python, and of each the files of every wheel that fits a host.
 
@@ -107,7 +113,15 @@ def environment(lock: Path, python: str) -> dict[str, dict[str, Files]]:
     with tempfile.TemporaryDirectory() as directory:
         found = Path(directory, "pylock.toml")
         command = ["uv", "pip", "compile", "--quiet", "--no-deps", "--no-build", "--format", "pylock.toml"]
-        command += ["--python-version", python, "--python-platform", PLATFORM, "-o", str(found), str(lock)]
+        command += [
+            "--python-version",
+            python,
+            "--python-platform",
+            platform(lock),
+            "-o",
+            str(found),
+            str(lock),
+        ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise NotOfferedError(done.stderr.strip())

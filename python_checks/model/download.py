@@ -22,7 +22,7 @@ CERTIFICATES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 LOOK = say("open that address with curl -I on the host; the URL is that of the directory with SHA256SUMS")
 ALLOW = say("give vllm_model_authorization the value of the header Authorization, e.g. Bearer TOKEN")
 PAGE = say("it is the page of a sign-in or of a catalogue: name the address of the files themselves")
-TRUST = say("name the site's certificates by SSL_CERT_FILE, or have the server send the whole chain")
+TRUST = say("set host_ca_file (by hand: SSL_CERT_FILE) to the CA, or have the server send the whole chain")
 
 
 class Http:

@@ -21,7 +21,7 @@ LOCKS = Path(overlaps.__file__).parent
 ENVIRONMENTS = [
     (lock.stem, python)
     for lock in sorted(LOCKS.glob("*.txt"))
-    for python in (["3.12"] if lock.stem == "vllm-cuda" else overlaps.PYTHONS)
+    for python in (["3.12"] if lock.stem.startswith("vllm-cuda") else overlaps.PYTHONS)
 ]
 METADATA = "Metadata-Version: 2.1\nName: {}\nVersion: 1.0\n"
 WHEEL = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"

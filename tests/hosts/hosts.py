@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Test hosts: throw-away Debian hosts with a real systemd and sshd, each with its own address, without a container engine.
+"""Test hosts: throw-away hosts with a real systemd and sshd, each with its own address, without a container engine.
 
-    python tests/hosts/hosts.py up [--from SAVED] NAME…   boot hosts; before that, remove what an earlier run left
+    python tests/hosts/hosts.py up [--distribution D] [--from SAVED] NAME…
+                                                          boot hosts; before that, remove what an earlier run left
     python tests/hosts/hosts.py save NAME SAVED           shut a host down and keep its files in a directory to boot others from
     python tests/hosts/hosts.py down                      shut all down and remove all that was made; also right after a crash
     python tests/hosts/hosts.py install                   install the missing Debian packages of INSTALL below
@@ -10,8 +11,8 @@ Needs root, Debian, and cgroup v2 (also beside v1). A run lives in one directory
 are two runs, which do not meet. In it: ``hosts.yml``, an Ansible inventory; ``key`` and ``known_hosts`` for ``root`` and ``vrsoft`` (with
 sudo); ``guests/NAME/console.log``. Hosts reach each other and the machine as ``controller``, and nothing else: there is no route out.
 A host may be rebooted from inside. Killing this program leaves the hosts running; the next ``up`` or ``down`` finds them.
-The root file system is built once, in ~/.cache/vllm-deploy or below $XDG_CACHE_HOME; what a host changes is a layer over it. A saved one is
-such a layer and belongs to no run: nothing removes it.
+D is debian-12 (the default), debian-13 or ubuntu-24.04. Its root file system is built once, in ~/.cache/vllm-deploy or below
+$XDG_CACHE_HOME; what a host changes is a layer over it. A saved one is such a layer and belongs to no run: nothing removes it.
 Where the machine's firewall drops forwarded packets (Docker's does) and bridges obey it (br_netfilter), hosts do not reach each other.
 """
 
@@ -26,11 +27,13 @@ import sys
 from pathlib import Path
 
 import run
+from distributions import DEFAULT, DISTRIBUTIONS
 from waiting import HostsError
 
 INSTALL = {
     "systemd-nspawn": "systemd-container",
     "mmdebstrap": "mmdebstrap",
+    "gpg": "gpg",  # for a root file system of Ubuntu
     "ip": "iproute2",
     "ssh": "openssh-client",
 }
@@ -67,6 +70,7 @@ def main() -> int:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     up = commands.add_parser("up")
+    up.add_argument("--distribution", choices=DISTRIBUTIONS, default=DEFAULT)
     up.add_argument("--from", dest="saved", type=Path, metavar="SAVED")
     up.add_argument("names", nargs="+", metavar="NAME")
     save = commands.add_parser("save")
@@ -85,7 +89,8 @@ def main() -> int:
                     raise HostsError("root is needed")
                 if missing():
                     raise HostsError(f"install first: {sys.executable} {__file__} install")
-                run.up(list(dict.fromkeys(arguments.names)), arguments.saved and arguments.saved.resolve())
+                saved = arguments.saved and arguments.saved.resolve()
+                run.up(list(dict.fromkeys(arguments.names)), arguments.distribution, saved)
             case "save":
                 run.save(arguments.name, arguments.saved.resolve())
             case "down":

@@ -75,13 +75,13 @@ def wait(guest: Guest, process: subprocess.Popen[bytes]) -> None:
         raise HostsError("\n".join([str(error), answer.strip(), *end])) from None
 
 
-def up(names: list[str], image: Path | None = None) -> None:
-    """Boot hosts, from a saved one or anew, and write their inventory."""
+def up(names: list[str], distribution: str, image: Path | None = None) -> None:
+    """Boot hosts of a distribution, from a saved one or anew, and write their inventory."""
     for name in names:
         if not re.fullmatch("[a-z][a-z0-9-]{0,30}", name) or name in ("controller", "localhost"):
             raise HostsError(f"not a name for a host: {name}")
     down()
-    layers = saved.layers(image)
+    layers = saved.layers(image, distribution)
     try:
         _boot(names, layers)
     except BaseException:

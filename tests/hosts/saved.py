@@ -11,9 +11,9 @@ from waiting import HostsError
 BELOW = "below"  # names the layers below the saved one
 
 
-def layers(saved: Path | None) -> tuple[Path, ...]:
-    """Return what lies below a new host's own files, the topmost first."""
-    image = root.cached()
+def layers(saved: Path | None, distribution: str) -> tuple[Path, ...]:
+    """Return what lies below the own files of a new host of a distribution, the topmost first."""
+    image = root.cached(distribution)
     if saved is None:
         return (image,)
     if not (saved / BELOW).exists():

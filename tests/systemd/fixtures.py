@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.hosts.distributions import DEFAULT
 from tests.systemd.deployed import START, Host
 from tests.systemd.play import REPOSITORY
 
@@ -49,11 +50,11 @@ def unlocked(deployed: Host) -> Iterator[None]:
 
 
 @contextmanager
-def booted(run: Path, saved: Path | None = None) -> Iterator[Host]:
+def booted(run: Path, saved: Path | None = None, distribution: str = DEFAULT) -> Iterator[Host]:
     """Boot another host, anew or from a saved one, and remove it in the end."""
     environment = os.environ | {"HOSTS_DIRECTORY": str(run)}
     options = ["--from", str(saved)] if saved else []
-    up = [sys.executable, str(HOSTS), "up", *options, "alpha"]
+    up = [sys.executable, str(HOSTS), "up", "--distribution", distribution, *options, "alpha"]
     try:
         subprocess.run(up, env=environment, timeout=900, check=True)
         yield Host(run)

@@ -23,7 +23,13 @@ BUILDER = REPOSITORY / ".tox/hosts/image"
 INVENTORY = REPOSITORY / "tests/systemd/inventory"
 HOSTS = REPOSITORY / "tests/hosts/hosts.py"
 PYTHON = "3.11"  # that of the root file system
-INGREDIENTS = ("locks", "examples/nano_model", "examples/backend/src/data", "tests/hosts/root.py")
+INGREDIENTS = (
+    "locks",
+    "examples/nano_model",
+    "examples/backend/src/data",
+    "tests/hosts/root.py",
+    "tests/hosts/distributions.py",
+)
 
 
 def run(seconds: float, title: str, *command: str | Path) -> None:

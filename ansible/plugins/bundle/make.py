@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from wheels import LOCKS, PLATFORMS, describe, entries, fetch, say, tidy
+from wheels import GLIBC, LOCKS, Target, describe, entries, fetch, say, tidy
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "module_utils"))
 from content import content_id  # Ansible keeps plugins out of packages
@@ -33,6 +33,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--python", action="append", required=True, help="Pythons that suit, best first: 3.13,3.12"
     )
+    parser.add_argument("--machine", action="append", required=True, help="the hosts' architectures: x86_64")
     parser.add_argument("--model", type=Path, help="a model to describe in the manifest")
     return parser.parse_args()
 
@@ -43,30 +44,30 @@ def place(want: str) -> tuple[str, Path]:
     return name, Path(path) if path else LOCKS / f"{name}.txt"
 
 
-def choose(folder: Path, want: str, pythons: list[str], kept: dict[str, Any]) -> tuple[str, str]:
-    """Return the lock for ``want`` and the Python; of a lock with two builds of torch the small one, if offered for one of ``pythons``."""
+def choose(folder: Path, want: str, targets: list[Target], kept: dict[str, Any]) -> tuple[str, Target]:
+    """Return the lock for ``want`` and the target; of a lock with two builds of torch the small one, if offered for one of ``targets``."""
     if place(want)[1].exists():
-        return want, pythons[0]
+        return want, targets[0]
     for name in kept.get("locks", []):
-        if name.startswith(f"{want}-") and kept["python"] == pythons[0]:
-            return name, pythons[0]
-    for python in pythons:
-        say(f"looking for the CPU build of torch for Python {python}")
+        if name.startswith(f"{want}-") and kept["python"] == targets[0].python:
+            return name, targets[0]
+    for target in targets:
+        say(f"looking for the CPU build of torch for Python {target.python}")
         if fetch(
             folder,
-            [entry for entry in entries(place(f"{want}-cpu")[1], python) if entry.startswith("torch==")],
-            python,
+            [entry for entry in entries(place(f"{want}-cpu")[1], target) if entry.startswith("torch==")],
+            target,
         ):
-            return f"{want}-cpu", python
-    return f"{want}-index", pythons[0]
+            return f"{want}-cpu", target
+    return f"{want}-index", targets[0]
 
 
-def complete(folder: Path, locks: dict[str, Path], python: str) -> tuple[dict[str, Any], bool]:
+def complete(folder: Path, locks: dict[str, Path], target: Target) -> tuple[dict[str, Any], bool]:
     """Bring ``folder`` to what ``locks`` name; return its wheels, and whether something changed."""
-    wanted = {name: entries(path, python) for name, path in locks.items()}
+    wanted = {name: entries(path, target) for name, path in locks.items()}
     every = list(dict.fromkeys(entry for each in wanted.values() for entry in each))
     before = len([path for path in folder.iterdir() if path.is_file()])
-    files, lacking = tidy(folder, every, python)
+    files, lacking = tidy(folder, every, target)
     if not lacking:
         return files, len(files) != before
     size = sum(MEGABYTES.get(name, 4000 if "-own-" in name else 1) for name in locks)
@@ -74,12 +75,12 @@ def complete(folder: Path, locks: dict[str, Path], python: str) -> tuple[dict[st
     for name in locks:
         todo = [entry for entry in wanted[name] if entry in lacking]
         lacking = [entry for entry in lacking if entry not in todo]
-        if todo and not fetch(folder, todo, python):
+        if todo and not fetch(folder, todo, target):
             sys.exit(
-                f"A wheel of {locks[name]} for Python {python} was not fetched; pip says above which and why.\n"
+                f"A wheel of {locks[name]} for Python {target.python} was not fetched; pip says above which and why.\n"
                 "Is the package index reachable (PIP_INDEX_URL, PIP_FIND_LINKS, proxies)? What was fetched stays: run it again."
             )
-    return tidy(folder, every, python)[0], True
+    return tidy(folder, every, target)[0], True
 
 
 def main() -> None:
@@ -100,21 +101,30 @@ def main() -> None:
         sys.exit(
             f"No Python suits every lock and bundle_python: {' and '.join(options.python)} have none in common."
         )
-    pythons = sorted(suits, key=lambda python: (python != kept.get("python"), python != own))
+    machine, *others = dict.fromkeys(options.machine)
+    if others or machine not in GLIBC:
+        sys.exit(
+            f"A bundle is for one architecture, {' or '.join(GLIBC)}; these hosts have {' and '.join(options.machine)}. Make one for each"
+            " kind of host: --limit, and -e bundle_machine=ARCHITECTURE."
+        )
+    targets = [
+        Target(python, machine)
+        for python in sorted(suits, key=lambda python: (python != kept.get("python"), python != own))
+    ]
     locks: dict[str, Path] = {}
     for want in sorted(
         options.want, key=lambda want: place(want)[1].exists()
     ):  # the one that decides comes first
-        chosen, python = choose(folder, want, pythons, kept)
+        chosen, target = choose(folder, want, targets, kept)
         name, lock = place(chosen)
         if locks.setdefault(name, lock) != lock:
             sys.exit(f"{locks[name]} and {lock} are two locks of one file name; rename one.")
-        pythons = [python]
-    files, changed = complete(folder, locks, python)
+        targets = [target]
+    files, changed = complete(folder, locks, target)
     manifest = {
         "locks": {name: content_id([lock]) for name, lock in locks.items()},
-        "python": python,
-        "platform": PLATFORMS[0],
+        "python": target.python,
+        "platform": target.platforms[0],
         "wheels": files,
     }
     if options.model:
@@ -125,7 +135,7 @@ def main() -> None:
     path.write_text(text, encoding="utf-8")
     megabytes = round(sum(about["size"] for about in files.values()) / 1e6)
     summary = {"changed": changed or text != before, "wheels": len(files), "megabytes": megabytes}
-    print(json.dumps(summary | {"python": python, "locks": list(locks)}))
+    print(json.dumps(summary | {"python": target.python, "locks": list(locks)}))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The wheels that locks name for one Python on x86-64 Linux: which are there, and fetching the others.
+"""The wheels that locks name for one Python on Linux, of one architecture: which are there, and fetching the others.
 
 The locks decide: a file with a hash that no lock names is removed. pip fetches, and checks the hashes; it would judge a lock's markers by
 the Python that runs it, so the lines that hold for another Python are picked here.
@@ -12,20 +12,18 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from packaging.markers import Marker
 from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 LOCKS = Path(__file__).resolve().parents[3] / "locks"
-# glibc 2.31 is the oldest for which every package of every lock has a wheel.
-PLATFORMS = [f"manylinux_2_{minor}_x86_64" for minor in range(31, 4, -1)]
-PLATFORMS += ["manylinux2014_x86_64", "manylinux2010_x86_64", "manylinux1_x86_64", "linux_x86_64"]
+# The newest glibc whose wheels are taken: the oldest for which every package of every lock has one.
+GLIBC = {"x86_64": 31, "aarch64": 35}
 LINUX = {
     "implementation_name": "cpython",
     "os_name": "posix",
-    "platform_machine": "x86_64",
     "platform_python_implementation": "CPython",
     "platform_system": "Linux",
     "sys_platform": "linux",
@@ -38,10 +36,25 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def supported(python: str) -> set[Tag]:
-    """Return the tags of the wheels that fit a Python such as ``3.12``."""
+class Target(NamedTuple):
+    """What a bundle is for: a Python such as ``3.12``, and an architecture as ``uname -m`` says it."""
+
+    python: str
+    machine: str = "x86_64"
+
+    @property
+    def platforms(self) -> list[str]:
+        """Return the platform tags of its wheels, the newest first."""
+        newest = [f"manylinux_2_{minor}" for minor in range(GLIBC[self.machine], 4, -1)]
+        older = ["manylinux2014", "manylinux2010", "manylinux1", "linux"]
+        return [f"{each}_{self.machine}" for each in (*newest, *older)]
+
+
+def supported(target: Target) -> set[Tag]:
+    """Return the tags of the wheels that fit a target."""
+    python, platforms = target.python, target.platforms
     version, abi = [int(part) for part in python.split(".")], f"cp{python.replace('.', '')}"
-    return {*cpython_tags(version, [abi], PLATFORMS), *compatible_tags(version, abi, PLATFORMS)}
+    return {*cpython_tags(version, [abi], platforms), *compatible_tags(version, abi, platforms)}
 
 
 def fits(name: str, tags: set[Tag]) -> bool:
@@ -51,19 +64,24 @@ def fits(name: str, tags: set[Tag]) -> bool:
     return False
 
 
-def entries(lock: Path, python: str) -> list[str]:
-    """Return the requirements of a lock, each with its hashes, that hold for a Python on Linux."""
+def entries(lock: Path, target: Target) -> list[str]:
+    """Return the requirements of a lock, each with its hashes, that hold for a target."""
     text = lock.read_text(encoding="utf-8").replace("\\\n", " ")
     found = re.findall(r"^(\w\S*)(?: ; (.*?))?((?:\s+--hash=\S+)+)\s*$", text, re.MULTILINE)
     if len(found) != len(re.findall(r"^\w", text, re.MULTILINE)):
         sys.exit(
             f"{lock} has lines that are not NAME==VERSION with hashes; regenerate it: locks/compile {lock.stem}"
         )
-    target = LINUX | {"python_version": python, "python_full_version": f"{python}.99"}
+    python = target.python
+    values = LINUX | {
+        "python_version": python,
+        "python_full_version": f"{python}.99",
+        "platform_machine": target.machine,
+    }
     return [
         f"{package}{rest}\n"
         for package, marker, rest in found
-        if not marker or Marker(marker).evaluate(target)
+        if not marker or Marker(marker).evaluate(values)
     ]
 
 
@@ -73,9 +91,9 @@ def describe(path: Path) -> dict[str, Any]:
         return {"size": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
 
 
-def tidy(folder: Path, wanted: list[str], python: str) -> tuple[Files, list[str]]:
+def tidy(folder: Path, wanted: list[str], target: Target) -> tuple[Files, list[str]]:
     """Remove what is corrupt or not wanted; return the wheels that stay and the requirements that lack one."""
-    tags, text, files = supported(python), "".join(wanted), {}
+    tags, text, files = supported(target), "".join(wanted), {}
     for path in sorted(path for path in folder.iterdir() if path.is_file()):
         about = describe(path)
         if fits(path.name, tags) and about["sha256"] in text:
@@ -87,7 +105,7 @@ def tidy(folder: Path, wanted: list[str], python: str) -> tuple[Files, list[str]
     return files, [entry for entry in wanted if hashes.isdisjoint(re.findall("sha256:(.{64})", entry))]
 
 
-def fetch(folder: Path, wanted: list[str], python: str) -> bool:
+def fetch(folder: Path, wanted: list[str], target: Target) -> bool:
     """Let pip download ``wanted``, showing what it is at; tell whether it could, and show its last lines if not."""
     listed = folder.with_name("wanted.txt")
     listed.write_text("".join(wanted), encoding="utf-8")
@@ -97,8 +115,8 @@ def fetch(folder: Path, wanted: list[str], python: str) -> bool:
         "--implementation",
         "cp",
         "--python-version",
-        python,
-        *(f"--platform={each}" for each in PLATFORMS),
+        target.python,
+        *(f"--platform={each}" for each in target.platforms),
     ]
     command += ["--dest", str(folder), "--requirement", str(listed)]
     said, number = [], 0

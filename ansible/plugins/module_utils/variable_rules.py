@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import ssl
 from collections.abc import Callable
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -64,6 +65,24 @@ def is_environment(value: dict[Any, Any]) -> bool:
     )
 
 
+def is_proxies(value: dict[Any, Any]) -> bool:
+    """Tell whether a value holds what programs read about a proxy."""
+    return all(
+        is_url(str(each))
+        if name in ("http_proxy", "https_proxy")
+        else name == "no_proxy" and isinstance(each, str)
+        for name, each in value.items()
+    )
+
+
+def has_certificates(value: str) -> bool:
+    """Tell whether a value is the absolute path of a file with certificates, here on the controller."""
+    try:
+        return value.startswith("/") and bool(ssl.create_default_context(cafile=value).get_ca_certs())
+    except (OSError, ssl.SSLError):
+        return False
+
+
 # Sockets below host_directory/tmp have names of up to 40 characters, and the kernel takes paths of 107.
 LONGEST = 66
 # What no line of a unit, a log or a terminal may hold: controls (Cc), separators that some take for the end of a line, and what turns the
@@ -81,6 +100,14 @@ RULES = {
     r"\w+_time": text(r"(?:[01]\d|2[0-3]):[0-5]\d", 'hours and minutes in quotes, as "03:30"'),
     r"\w+_host": Rule(is_address, "an address of the host, such as 127.0.0.1 or 0.0.0.0"),
     r"\w+_user": text(r"[A-Za-z_][\w.@-]*\$?", "the name of a user"),
+    r"host_proxy_environment": Rule(
+        is_proxies,
+        "http_proxy, https_proxy and no_proxy; the first two are URLs as http://USER:PASSWORD@HOST:PORT",
+    ),
+    r"host_ca_file": Rule(
+        lambda value: value == "" or has_certificates(value),
+        "the absolute path of a PEM file with certificates on the controller",
+    ),
     r"\w+_environment": Rule(
         is_environment, "names of environment variables, each with a text in quotes or a number"
     ),

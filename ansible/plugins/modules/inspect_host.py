@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import json
 import os
+import platform
 import pwd
 import re
 import shutil
@@ -47,6 +48,7 @@ pythons: {description: "Interpreters 3.11 to 3.13: of PATH newest first, then ot
 given: {description: "The interpreter that was asked for, if it is one of 3.11 to 3.13.", type: list, returned: always}
 refused: {description: "Interpreters that were not run, why, and the remedy.", type: list, returned: always}
 logrotate: {description: Whether logrotate is there., type: bool, returned: always}
+machine: {description: "Its architecture, as uname -m says it.", type: str, returned: always}
 users: {description: Names of its users., type: list, returned: always}
 family: {description: "Debian where apt-get is, RedHat where dnf is, else empty.", type: str, returned: always}
 root: {description: Whether the user is root., type: bool, returned: always}
@@ -193,6 +195,7 @@ def main() -> None:
         logrotate=shutil.which("logrotate", path="/usr/sbin:/sbin:/usr/bin") is not None,
         users=[entry.pw_name for entry in pwd.getpwall()],
         family=next((name for program, name in FAMILIES.items() if shutil.which(program)), ""),
+        machine=platform.machine(),
         root=os.geteuid() == 0,
     )
 

@@ -22,7 +22,7 @@ description: >-
   Without a C(requirement) only the interpreter is chosen.
   The choice is kept in a file, so that a later run does not rebuild the engine because an index could not be reached.
 options:
-  uv: {description: Path of uv., type: path, required: true}
+  uv: {description: "Command of uv, a word an item.", type: list, elements: str, required: true}
   pythons: {description: "Paths of interpreters, best first.", type: list, elements: str, required: true}
   requirement: {description: "The torch line of the CPU lock, with its hashes, or empty.", type: str, required: true}
   remember: {description: File that keeps the choice., type: path, required: true}
@@ -33,17 +33,17 @@ torch: {description: "C(cpu) or C(index).", type: str, returned: always}
 options: {description: "What uv needs to get the CPU build.", type: list, returned: always}
 """
 SPEC = {
-    "uv": {"type": "path", "required": True},
+    "uv": {"type": "list", "elements": "str", "required": True},
     "pythons": {"type": "list", "elements": "str", "required": True},
     "requirement": {"type": "str", "required": True},
     "remember": {"type": "path", "required": True},
 }
 
 
-def source_of_cpu_build(uv: str, python: str, requirement: str) -> list[str] | None:
+def source_of_cpu_build(uv: list[str], python: str, requirement: str) -> list[str] | None:
     """Ask uv, without installing, with which options ``python`` gets the CPU build: from find-links, else from PyTorch's own index."""
     command = [
-        uv,
+        *uv,
         "pip",
         "install",
         "--dry-run",
@@ -74,7 +74,7 @@ def source_of_cpu_build(uv: str, python: str, requirement: str) -> list[str] | N
     return None
 
 
-def choose(uv: str, pythons: list[str], requirement: str) -> dict[str, Any]:
+def choose(uv: list[str], pythons: list[str], requirement: str) -> dict[str, Any]:
     """Return the choice of interpreter, torch build and options of uv."""
     for python in pythons if requirement else []:
         options = source_of_cpu_build(uv, python, requirement)

