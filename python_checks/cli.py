@@ -35,6 +35,7 @@ CHECKS = {
     "wait": "steps.wait",
     "idle": "steps.idle",
     "restart": "steps.restart",
+    "incident": "steps.incident",
     "follow": "steps.follow",
     "latency": "checks.latency",
     "stop": "steps.stop",
