@@ -50,18 +50,17 @@ def begin(home: Path, pid: int, now: float) -> Path:
         CheckError: it cannot be made, or another user made the one that holds them.
     """
     path = home / f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(now))}-{pid}"
+    remedy = say("make room, or remove {home}", home=home)
     try:
         home.mkdir(mode=0o700, exist_ok=True)
-        facts = home.lstat()
-        if home.is_symlink() or facts.st_uid != os.geteuid():
-            raise PermissionError(1, say("is another user's"), str(home))
+        if home.is_symlink() or home.lstat().st_uid != os.geteuid():
+            raise CheckError(Fault(say("{home} is another user's", home=home), remedy, State.UNKNOWN))
         for old in names(home)[: -(KEPT - 1)]:
             shutil.rmtree(home / old)
         path.mkdir(mode=0o700)
     except OSError as error:
-        words = say("no place for an incident: {error}", error=error)
         raise CheckError(
-            Fault(words, say("make room, or remove {home}", home=home), State.UNKNOWN)
+            Fault(say("no place for an incident: {error}", error=error), remedy, State.UNKNOWN)
         ) from error
     return path
 
