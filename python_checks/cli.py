@@ -39,6 +39,7 @@ CHECKS = {
     "follow": "steps.follow",
     "latency": "checks.latency",
     "stop": "steps.stop",
+    "plan": "steps.plan",
     "status": "checks.status",
     "doctor": "checks.doctor",
     "canary": "checks.canary",

@@ -36,6 +36,11 @@ def stamp(then: float, now: float) -> str:
     return time.strftime(f"{day}%H:%M", time.localtime(then))
 
 
+def clock(then: float, now: float) -> str:
+    """Return the host's local time of something that comes, with the date unless it comes within a day."""
+    return time.strftime("%H:%M" if then - now < 86400 else "%Y-%m-%d %H:%M", time.localtime(then))
+
+
 def count(number: int, none: str, one: str, many: str, **values: object) -> Said:
     """Return the message that fits a number, which fills its hole `{number}`."""
     return say(many if number > 1 else one if number else none, number=number, **values)
