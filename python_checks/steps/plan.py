@@ -42,7 +42,6 @@ def stop(row: Row, mark: Path) -> Result:
     if unit.state not in RUNS:
         return conclude("plan", [], say("left as it is, for it does not run: {words}", words=unit.words))
     try:
-        mark.parent.mkdir(mode=0o755, exist_ok=True)
         whole_file.write(mark, f"{time.time():.0f}\n")
     except OSError as error:
         words = say("not stopped, for its mark cannot be written: {error}", error=error)
