@@ -141,7 +141,9 @@ def heal(verdict: Ruling, options: argparse.Namespace, row: Row, judged: Unit) -
     except CheckError as error:
         reason = say("{reason}: not restarted: {why}", reason=verdict.reason, why=error.fault.reason)
         return verdict._replace(reason=reason, remedy=error.fault.remedy)
-    return verdict._replace(reason=say("{reason}: {heal}{more}", reason=verdict.reason, heal=verdict.heal, more=more))
+    return verdict._replace(
+        reason=say("{reason}: {heal}{more}", reason=verdict.reason, heal=verdict.heal, more=more)
+    )
 
 
 def report(verdict: Ruling, facts: Facts) -> Result:

@@ -26,7 +26,8 @@ def judge(name: str, incident: Incident, now: float) -> Finding:
 
 
 def _requests(incident: Incident) -> list[str]:
-    given, found = incident.requests, []
+    given = incident.requests
+    found: list[str] = []
     if "running" in given:
         found.append(say("open requests: {running} running, {waiting} waiting", **given))
     if given.get("ids"):

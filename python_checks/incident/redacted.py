@@ -1,4 +1,7 @@
-"""The end of vLLM's log without the words of its users, and the ids of requests that it names. Prompts are there only with --enable-log-requests."""
+"""The end of vLLM's log without the words of its users, and the ids of requests that it names.
+
+Prompts are there only with --enable-log-requests.
+"""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -13,11 +16,14 @@ REQUEST = re.compile(
     r"|Request \S+ (?:aborted|failed|details|JSON body)(?: \([\w ]+\))?)(.*)"
 )
 BEGUN = re.compile(r"(?:Received|Added) request ([^\s:]+?)[:.]?(?:\s|$)")
-ENDED = re.compile(r"(?:Generated response (\S+?)(?: \(streaming complete\))?: |Request (\S+) (?:aborted|failed))")
+ENDED = re.compile(
+    r"(?:Generated response (\S+?)(?: \(streaming complete\))?: |Request (\S+) (?:aborted|failed))"
+)
 # The names under which a request or an answer holds a user's words, where a value follows.
 SPEAKS = re.compile(
     r"""(?ix) (?<![\w.]) (["']?) (?: prompt\w* | messages? | content | inputs?(?:_\w+)? | (?:\w+_)?token_ids | outputs?(?:_\w+)? | texts?
-    | documents? | (?:json\ )?body | arguments | delta | reasoning\w* | tools? | suffix | query | instructions | raw\w* ) \1 \s*[:=]\s* (?=\S)"""
+    | documents? | (?:json\ )?body | arguments | delta | reasoning\w* | tools?
+    | suffix | query | instructions | raw\w* ) \1 \s*[:=]\s* (?=\S)"""
 )
 
 

@@ -49,7 +49,9 @@ def take(row: Row, pid: int, home: Path) -> Incident:
             "kernel.txt": pool.submit(_kernel),
         }
         queue, lines = pool.submit(_queue, row), _log(Path(row.log), missing) if row.log else []
-        kept.write(path, "log.txt", "".join(f"{line}\n" for line in redacted.lines(lines)[-LOG_LINES:]), end=True)
+        kept.write(
+            path, "log.txt", "".join(f"{line}\n" for line in redacted.lines(lines)[-LOG_LINES:]), end=True
+        )
         seen = found.result()
         kept.write(path, "stacks.txt", without("".join(map(stacks.written, seen))))
         parts["native.txt"] = pool.submit(_native, seen, time.monotonic() + NATIVE)
@@ -139,7 +141,14 @@ def _kernel() -> str:
     Raises:
         OSError: it cannot be read.
     """
-    words = ("journalctl", "--dmesg", "--no-pager", "--quiet", f"--lines={KERNEL_LINES}", "--output=short-iso")
+    words = (
+        "journalctl",
+        "--dmesg",
+        "--no-pager",
+        "--quiet",
+        f"--lines={KERNEL_LINES}",
+        "--output=short-iso",
+    )
     done = command.run(words, TELL)
     if done.code:
         raise OSError(done.text.strip()[:200])

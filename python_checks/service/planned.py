@@ -33,7 +33,13 @@ def until(row: Row) -> float:
     if path is None or not path.is_file():
         return 0.0
     output = call(
-        ["systemctl", "show", f"{row.name}-start.timer", "--property=NextElapseUSecRealtime", "--timestamp=unix"]
+        [
+            "systemctl",
+            "show",
+            f"{row.name}-start.timer",
+            "--property=NextElapseUSecRealtime",
+            "--timestamp=unix",
+        ]
     )
     return moment(output.text.strip().partition("=")[2])
 

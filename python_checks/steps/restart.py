@@ -24,7 +24,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "begin to restart that one, or say why not",
     )
     parser.add_argument(
-        "--incident", default="", metavar="UNIT", help="with --judged: started before, to keep what explains the hang"
+        "--incident",
+        default="",
+        metavar="UNIT",
+        help="with --judged: started before, to keep what explains the hang",
     )
 
 
@@ -66,4 +69,8 @@ def keep(unit: str) -> str:
         why = shorten(done.text) or say("exit code {code}", code=done.code) if done.code else ""
     except OSError as error:  # TimeoutError too
         why = str(error)
-    return say(", and what explains the hang was not kept: {why} (journalctl -u {unit})", why=why, unit=unit) if why else ""
+    return (
+        say(", and what explains the hang was not kept: {why} (journalctl -u {unit})", why=why, unit=unit)
+        if why
+        else ""
+    )

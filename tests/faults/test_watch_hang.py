@@ -103,7 +103,10 @@ def kept(host: Host, stopped: int) -> None:
 
 @pytest.mark.parametrize(("who", "title"), VICTIMS)
 def test_hung(who: str, title: str, watched: Host, left: Left, report: Report) -> None:
-    """{who} of vLLM hangs (SIGSTOP), while /health may stay 200 forever: the canary notices within 90 s, keeps where it stands and restarts vLLM."""
+    """{who} of vLLM hangs (SIGSTOP), while /health may stay 200 forever: the canary notices within 90 s and restarts vLLM.
+
+    Where it stood is kept before that.
+    """
     host, pid = watched, watched.pid("vllm")
     hung = victim(host, title)
     with host.client() as client, stopped(host, hung):

@@ -11,12 +11,12 @@ HEAD = "(APIServer pid=11) DEBUG 11-29 17:00:00 [request_logger.py:56] "
 INFO = "(APIServer pid=11) INFO 11-29 17:00:00 [async_llm.py:578] "
 TELLS = [
     f"{HEAD}Request chatcmpl-1 details: prompt: '{SECRET}\\nmore', prompt_token_ids: [1, 2], prompt_embeds shape: None.",
-    f"{HEAD}Request chatcmpl-1 JSON body: {{\"messages\":[{{\"role\":\"user\",\"content\":\"{SECRET}\"}}]}}",
+    f'{HEAD}Request chatcmpl-1 JSON body: {{"messages":[{{"role":"user","content":"{SECRET}"}}]}}',
     f"{HEAD}Received request chatcmpl-1: params: SamplingParams(n=1, stop=['{SECRET}']), lora_request: None.",
     f"{HEAD}Generated response chatcmpl-1 (streaming delta): output: '{SECRET}', finish_reason: None",
     f"{INFO}Request chatcmpl-1 failed (input error): {SECRET} is no tool.",
     f"(APIServer pid=11) ERROR 11-29 17:00:00 [serving.py:5] 1 validation error: messages.0, input_value={{'a': '{SECRET}'}}",
-    f"(EngineCore pid=12) ERROR 11-29 17:00:01 [core.py:9] request = {{\"prompt\": \"{SECRET}\"}}",
+    f'(EngineCore pid=12) ERROR 11-29 17:00:01 [core.py:9] request = {{"prompt": "{SECRET}"}}',
     f"(EngineCore pid=12) ERROR 11-29 17:00:01 [dump_input.py:9] NewRequestData(prompt_token_ids=[{SECRET}])",
     f"(EngineCore pid=12) ERROR 11-29 17:00:01 [x.py:9] CachedRequestData(new_token_ids=[[{SECRET}]])",
     f'{{"level": "INFO", "message": "Received request chatcmpl-1: prompt: {SECRET}"}}',

@@ -64,7 +64,9 @@ def test_what_gives_no_stack_says_why(children: Children) -> None:
     assert not found and why
 
 
-def test_the_deadline_holds(children: Children, monkeypatch: pytest.MonkeyPatch, tmp_path: os.PathLike[str]) -> None:
+def test_the_deadline_holds(
+    children: Children, monkeypatch: pytest.MonkeyPatch, tmp_path: os.PathLike[str]
+) -> None:
     slow = os.path.join(tmp_path, "py-spy")
     with open(slow, "w", encoding="utf-8") as file:
         file.write("#!/bin/sh\nexec sleep 60\n")

@@ -79,7 +79,9 @@ def test_what_is_kept(hung: tuple[Hosted, list[int]]) -> None:
         assert SECRET not in each.read_text() and "a prompt" not in each.read_text(), each
 
 
-def test_what_cannot_be_had_is_named_and_holds_nothing_up(hung: tuple[Hosted, list[int]], server: Server) -> None:
+def test_what_cannot_be_had_is_named_and_holds_nothing_up(
+    hung: tuple[Hosted, list[int]], server: Server
+) -> None:
     """nvidia-smi and the journal hang, the server drips, there is no log: each has its deadline, and all run at once."""
     hosted, _ = hung
     server.answers["/metrics"] = ("drip", "")

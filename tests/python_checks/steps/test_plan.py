@@ -53,7 +53,9 @@ def test_it_is_stopped_and_started_again(host: Hosted) -> None:
     assert done(host) == START and not mark(host).exists()
 
 
-@pytest.mark.parametrize(("active", "sub"), [("inactive", "dead"), ("failed", "failed"), ("deactivating", "stop")])
+@pytest.mark.parametrize(
+    ("active", "sub"), [("inactive", "dead"), ("failed", "failed"), ("deactivating", "stop")]
+)
 def test_what_an_operator_stopped_stays_so(host: Hosted, active: str, sub: str) -> None:
     host.shown("vllm", ActiveState=active, SubState=sub)
     assert "left as it is, for it does not run" in plan(host, "stop") and not mark(host).exists()

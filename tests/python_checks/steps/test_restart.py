@@ -106,10 +106,15 @@ esac
             "echo no room; exit 1",
             "restart OK: restarted, and what explains the hang was not kept: no room (journalctl -u canary-incident.service) | ",
         ),
-        ("exec sleep 60", "restart OK: restarted, and what explains the hang was not kept: systemctl gave no answer within 22 s"),
+        (
+            "exec sleep 60",
+            "restart OK: restarted, and what explains the hang was not kept: systemctl gave no answer within 22 s",
+        ),
     ],
 )
-def test_what_explains_the_hang_is_kept_first_and_holds_no_restart_back(hosted: Hosted, does: str, words: str) -> None:
+def test_what_explains_the_hang_is_kept_first_and_holds_no_restart_back(
+    hosted: Hosted, does: str, words: str
+) -> None:
     facts = processes.stat(os.getpid())
     assert facts
     hosted.add("vllm")
@@ -121,7 +126,9 @@ def test_what_explains_the_hang_is_kept_first_and_holds_no_restart_back(hosted: 
         given=f"{os.getpid()} {facts.started}\n",
     )  # fmt: skip
     assert done.stdout.startswith(words) and time.monotonic() - begun < 35, done.stdout
-    calls = [line for line in (hosted.programs / "calls").read_text().splitlines() if not line.startswith("show ")]
+    calls = [
+        line for line in (hosted.programs / "calls").read_text().splitlines() if not line.startswith("show ")
+    ]
     assert calls == ["start canary-incident.service", "--no-block --job-mode=fail try-restart vllm"]
 
 
