@@ -110,6 +110,8 @@ def describe(name: str, facts: Facts) -> str:
     match name:
         case "maintenance":
             return facts.maintenance
+        case "planned":
+            return unit.words
         case "deploying":
             return say("deploying: {who}", who=facts.traces.deploy.who)
         case "alive":

@@ -25,6 +25,7 @@ SEE = say("the doctor check tells more")
 RULES = {
     "maintenance": (State.OK, ""),
     "deploying": (State.OK, ""),
+    "planned": (State.OK, ""),
     "alive": (State.OK, ""),
     "busy": (
         State.WARNING,

@@ -137,11 +137,13 @@ def heal(verdict: Ruling, options: argparse.Namespace, row: Row, judged: Unit) -
         )
         return verdict._replace(state=State.WARNING, reason=reason, memory=memory)
     try:
-        healing.restart(row, judged, options.restarter)
+        more = healing.restart(row, judged, options.restarter)
     except CheckError as error:
         reason = say("{reason}: not restarted: {why}", reason=verdict.reason, why=error.fault.reason)
         return verdict._replace(reason=reason, remedy=error.fault.remedy)
-    return verdict._replace(reason=say("{reason}: {heal}", reason=verdict.reason, heal=verdict.heal))
+    return verdict._replace(
+        reason=say("{reason}: {heal}{more}", reason=verdict.reason, heal=verdict.heal, more=more)
+    )
 
 
 def report(verdict: Ruling, facts: Facts) -> Result:

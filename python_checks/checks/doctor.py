@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from types import ModuleType
 
 from python_checks.checks import all as all_checks
@@ -16,6 +17,7 @@ from python_checks.core.say import Said, count, joined, say
 from python_checks.core.timed import timed
 from python_checks.doctor import diagnosis, firewall, look, places, stuck
 from python_checks.doctor.signs import Engine, Signs
+from python_checks.incident import kept
 from python_checks.service import engine_facts, registry, targets
 from python_checks.service.facts import Service
 from python_checks.service.last_words import LastWords
@@ -52,12 +54,19 @@ def run(options: argparse.Namespace) -> Result:
         places={name: places.places(service, home) for name, service in known.items()},
         programs={name: look.program(service) for name, service in known.items() if not service.pid},
         stuck=held,
+        incidents=incidents(seen.rows, time.time()),
         engines={name: engine(service, seen) for name, service in vllms.items()},
         watch=seen.watch,
         traces=seen.traces,
         now=time.time(),
     )
     return judge(signs, options.title)
+
+
+def incidents(rows: Sequence[Row], now: float) -> dict[str, kept.Incident]:
+    """Return name -> what was kept of a service's latest hang, where that is of the last day."""
+    found = {row.name: kept.latest(Path(row.watch), now) for row in rows if row.watch}
+    return {name: incident for name, incident in found.items() if incident}
 
 
 OFFLINE = ("model-files",)  # checks that need no server

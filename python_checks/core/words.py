@@ -36,3 +36,8 @@ def stamp(then: float, now: float) -> str:
     """Return the host's local time, with the date unless it is of today."""
     day = "" if time.localtime(then)[:3] == time.localtime(now)[:3] else "%Y-%m-%d "
     return time.strftime(f"{day}%H:%M", time.localtime(then))
+
+
+def clock(then: float, now: float) -> str:
+    """Return the host's local time of something that comes, with the date unless it comes within a day."""
+    return time.strftime("%H:%M" if then - now < 86400 else "%Y-%m-%d %H:%M", time.localtime(then))

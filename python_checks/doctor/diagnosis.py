@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from python_checks.core.finding import Finding
 from python_checks.core.result import Result, State, shorten
 from python_checks.core.say import joined, say
-from python_checks.doctor import firewall, of_service, places, tool_flags
+from python_checks.doctor import firewall, hung, of_service, places, tool_flags
 from python_checks.doctor.signs import Signs
+from python_checks.service import planned
 from python_checks.service.facts import CHAT
 
 WATCHERS = {  # by the label of their line
@@ -25,6 +26,7 @@ def findings(signs: Signs) -> list[Finding]:
     explained = {"tool-call"} if any(each.state is State.CRITICAL for each in tools) else set()
     return [
         *(found for name in signs.services for found in of_service.judge(name, signs)),
+        *(hung.judge(name, incident, signs.now) for name, incident in signs.incidents.items()),
         *tools,
         *names,
         *firewall.judge(signs.services, signs.walls),
@@ -154,5 +156,7 @@ def _kind(result: Result) -> str:
 
 def _address(name: str, signs: Signs) -> str:
     service = signs.services[name]
+    if service.until:
+        return say("{name} ({words})", name=name, words=planned.words(service.until))
     only = say(" for this host only") if firewall.is_local(service) else ""
     return say("{name} ({host}:{port}{only})", name=name, host=service.host, port=service.port, only=only)

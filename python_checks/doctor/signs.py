@@ -9,6 +9,7 @@ from python_checks.doctor.places import Place
 from python_checks.doctor.stuck import Stuck
 from python_checks.gpu.arithmetic import Budget
 from python_checks.host.disks import Disk
+from python_checks.incident.kept import Incident
 from python_checks.service.condition import Condition, condition
 from python_checks.service.facts import Service
 from python_checks.service.last_words import LastWords
@@ -46,7 +47,7 @@ class Signs:
         strangers: Engines of nobody.
         bound: Addresses on which a service listens at its port; `walls` what keeps other hosts from it.
         programs: What is wrong with the file that a service is started by.
-        stuck: Processes that do not run.
+        stuck: Processes that do not run; `incidents` what was kept of the last day's latest hang.
         watch: What the canary and the deep probe found last; `traces` those of deploys.
         now: In seconds since the epoch.
     """
@@ -63,6 +64,7 @@ class Signs:
     places: Mapping[str, Sequence[Place]] = field(default_factory=dict)
     programs: Mapping[str, str] = field(default_factory=dict)
     stuck: Mapping[str, Sequence[Stuck]] = field(default_factory=dict)
+    incidents: Mapping[str, Incident] = field(default_factory=dict)
     engines: Mapping[str, Engine] = field(default_factory=dict)
     watch: Sequence[Line] = ()
     traces: Traces = field(default_factory=Traces)

@@ -6,6 +6,7 @@ from python_checks.core.result import State
 from python_checks.core.say import Said, count, joined, msg, say
 from python_checks.core.words import ago, span, stamp
 from python_checks.log.phases import FIRST
+from python_checks.service import planned
 from python_checks.service.facts import Service
 from python_checks.service.last_words import LastWords
 
@@ -68,6 +69,8 @@ def condition(service: Service, refused: str, log: LastWords, now: float) -> Con
                     restarts=restarts,
                 ),
             )
+        case "stopped" if service.until:
+            return Condition(State.OK, planned.words(service.until))
         case "stopped":
             boot = "" if service.boot else say("; not started with the host either")
             return Condition(

@@ -27,6 +27,7 @@ class Service:
         ended: How its main process ended, in words.
         running: The release that runs; `current` the activated one; `stale`: they differ.
         command: Its command, `log` the file of its output.
+        until: When a plan starts it again that stopped it, in seconds since the epoch; 0 when none did.
         boot: It is started with the host.
         start: The command for a person to start it; `restart` and `history` (the manager's own log) alike.
         address: The URL that its row has; `health_path`: answers 200 there when it is well.
@@ -49,6 +50,7 @@ class Service:
     stale: bool = False
     command: Sequence[str] = ()
     log: str = ""
+    until: float = 0.0
     boot: bool = True
     start: str = ""
     restart: str = ""

@@ -11,7 +11,7 @@ from pathlib import Path
 from python_checks.core import command
 from python_checks.core.result import CheckError, Fault, State, shorten
 from python_checks.core.say import say
-from python_checks.service import journal, reloading
+from python_checks.service import journal, planned, reloading
 from python_checks.service.facts import Service
 from python_checks.service.registry import Row
 from python_checks.service.unit import Unit, call, of, puzzle
@@ -49,6 +49,8 @@ def ask(row: Row) -> Unit:
         raise CheckError(puzzle("systemd", row.unit, output.text))
     if shown.get("SubState") == "auto-restart":
         state = "restarting"
+    if state == "stopped" and (until := planned.until(row)):
+        return Unit("planned", planned.words(until))
     # The unit's ExecStartPost waits for its first answer.
     return of(state, _words(shown), int(shown.get("MainPID") or 0), proven=True)
 
@@ -67,6 +69,8 @@ def heal(row: Row) -> None:
 
 def restart(row: Row, tell: Callable[[str], None]) -> bool:
     """Restart a unit, or reload it where it can, also at boot from now on; tell whether it answers. `tell` hears its phases."""
+    if mark := planned.mark(row):  # whoever starts it ends what was planned
+        mark.unlink(missing_ok=True)
     for words in ("daemon-reload",), ("reset-failed", row.unit), ("enable", "--quiet", row.unit):
         command.run(["systemctl", *words], TIMEOUT)  # the restart says what is wrong
     verb = "reload-or-restart" if reloading.possible(row.unit) else "restart"
@@ -138,6 +142,7 @@ def _service(row: Row) -> Service:
         stale=bool(pid and current and released != current),
         command=words,
         log=log,
+        until=planned.until(row) if kind == "stopped" else 0.0,
         boot=shown["UnitFileState"] in ("enabled", "enabled-runtime"),
         start=f"{reset}{unmask}systemctl start {row.unit}",
         restart=f"systemctl restart {row.unit}",

@@ -16,7 +16,7 @@ class Unit(NamedTuple):
     """A service as its manager has it.
 
     Attributes:
-        state: running, starting, stopping, restarting (ended, and is started again), stopped or failed.
+        state: running, starting, stopping, restarting (ended, and is started again), stopped, planned (stopped by plan) or failed.
         words: The manager's own.
         pid: Its main process while it runs, else 0.
         started: When that was, in clock ticks since boot: with the id it is nobody else's.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -80,17 +81,42 @@ def victim(host: Host, title: str) -> int:
     return min(host.processes(title=title)) if title else host.pid("vllm")
 
 
+def kept(host: Host, stopped: int) -> None:
+    """See that the latest incident tells of a process that was stopped, and where it and what waits for it stood."""
+    path = host.told(f"ls -d {WATCH}/incidents/* | tail -n 1")
+    assert host.told(f"stat -c '%a %U' {path}") == "700 vllm-canary"
+    summary = json.loads(host.told(f"cat {path}/summary.json"))
+    stood = {each["pid"]: each for each in summary["standings"]}
+    assert stood[stopped]["state"] == "T" and stood[stopped]["place"], summary
+    stacks = host.told(f"cat {path}/stacks.txt")
+    assert f"pid {stopped}, state T" in stacks
+    assert int(host.told(f"du -sb {path}").split()[0]) < 2 * 2**20
+    assert host.ssh(f"grep -rlE 'prompt_token_ids|content.: ?.[A-Za-z]' {path}").stdout == ""
+    [engine] = [each for each in summary["standings"] if each["who"].startswith("EngineCore")]
+    if stood[stopped]["who"].startswith("Worker"):
+        assert engine["place"] == "shm_broadcast.dequeue", summary
+        assert "dequeue (" in stacks and "shm_broadcast.py:" in stacks
+        doctor = " ".join(host.playbook("ansible/doctor.yml").stdout.split())
+        assert "waits in shm_broadcast.dequeue for a worker that is stopped (T): Worker" in doctor, doctor
+        assert path in doctor.replace(" ", "") or path in doctor
+
+
 @pytest.mark.parametrize(("who", "title"), VICTIMS)
 def test_hung(who: str, title: str, watched: Host, left: Left, report: Report) -> None:
-    """{who} of vLLM hangs (SIGSTOP), while /health may stay 200 forever: the canary notices within 90 s and restarts vLLM."""
+    """{who} of vLLM hangs (SIGSTOP), while /health may stay 200 forever: the canary notices within 90 s and restarts vLLM.
+
+    Where it stood is kept before that.
+    """
     host, pid = watched, watched.pid("vllm")
-    with host.client() as client, stopped(host, victim(host, title)):
+    hung = victim(host, title)
+    with host.client() as client, stopped(host, hung):
         found = host.until(lambda: figure(host, "heals") == 1, FOUND, "the canary restarts vLLM")
         seconds = again(host, client, 2 * START)
     assert host.pid("vllm") not in (0, pid)
     host.until(lambda: ready(host), 30, "the backend is ready")
     host.until(lambda: canary(host)[0] == 0, 60, "the canary says ok")
     assert left.words() == "nothing"
+    kept(host, hung)
     report(client=f"{seen(client)}; found after {found:.0f} s", again=seconds, left="nothing")
 
 

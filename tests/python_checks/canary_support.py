@@ -84,6 +84,7 @@ class Canary:
             "PATH": f"{self.directory}:{os.environ['PATH']}",
             "FAKE": str(self.directory),
             "CHECKS_HOME": str(self.directory),
+            "PYTHONPATH": str(ROOT),  # as bin/checks sets it
         }
         done = subprocess.run(
             [sys.executable, "-m", "python_checks", *self.arguments(*more)],

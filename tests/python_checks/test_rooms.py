@@ -15,7 +15,7 @@ FLOORS = (
     (TOP,),
     ("checks", "steps"),
     ("canary", "conformance", "doctor"),
-    ("config",),
+    ("config", "incident"),
     ("service",),
     ("gpu",),
     ("api", "gateway", "log", "model", "report"),

@@ -24,6 +24,7 @@ MADE = (
     "tmp",
     "watch",
     "metrics",
+    "planned",
     "supervisor",
     "bundle",
     "python",
@@ -119,6 +120,19 @@ def misplaced(values: Values) -> Iterator[str]:
                 yield f"{name} is {place}, and {made} is made by deploys and removed with them. Put it elsewhere, also beside that."
 
 
+def unplanned(values: Values) -> Iterator[str]:
+    """Yield what is wrong with the plan by which vLLM is stopped and started again."""
+    stop, start = values["vllm_stop_at"], values["vllm_start_at"]
+    if bool(stop) != bool(start):
+        one, other = ("vllm_stop_at", "vllm_start_at") if stop else ("vllm_start_at", "vllm_stop_at")
+        yield f"{one} is set, and {other} is not. Set both, or neither."
+    if stop and start and values["service_manager"] != "systemd":
+        yield (
+            "vllm_stop_at and vllm_start_at are calendars of systemd, and service_manager is"
+            f" {values['service_manager']}. Take them out, or run vLLM under systemd."
+        )
+
+
 def contradictions(values: Values, groups: list[str], served: set[str]) -> Iterator[str]:
     """Yield how the variables of a host contradict each other."""
     devices = [each for each in str(values["vllm_cuda_visible_devices"]).split(",") if each]
@@ -133,6 +147,8 @@ def contradictions(values: Values, groups: list[str], served: set[str]) -> Itera
         )
     if "vllm" in groups and "CUDA_VISIBLE_DEVICES" in values["vllm_environment"]:
         yield "vllm_environment has CUDA_VISIBLE_DEVICES, which vllm_cuda_visible_devices sets. Set that."
+    if "vllm" in groups:
+        yield from unplanned(values)
     yield from misplaced(values)
     if "backend" in groups:
         yield from (

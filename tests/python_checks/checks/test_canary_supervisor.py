@@ -1,5 +1,8 @@
 """`canary` under a real supervisord: it sees each state, really restarts what hangs, and never starts what was stopped."""
 
+import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -104,6 +107,38 @@ def test_what_hangs_is_restarted(canary: Supervised) -> None:
         "chat": 1,
         "patience": 1,
     }
+
+
+def test_what_explains_a_hang_is_kept_before_the_restart(canary: Supervised, tmp_path: Path) -> None:
+    watch = tmp_path / "watch"
+    watch.mkdir()
+    canary.register("vllm", "supervisor", control=canary.control, watch=str(watch))
+    canary.quick()
+    hung = canary.pid
+    os.kill(hung, signal.SIGSTOP)
+    try:
+        found = [canary.run() for _ in range(3)]
+    finally:
+        os.kill(hung, signal.SIGCONT)
+    assert found[2][1]["reason"].endswith("restarted, heal 1 of 3 in an hour"), found[2]
+    [kept] = (watch / "incidents").iterdir()
+    [standing] = json.loads((kept / "summary.json").read_text())["standings"]
+    assert (standing["pid"], standing["state"], standing["why"]) == (hung, "T", "")
+    assert "serve_forever (" in (kept / "stacks.txt").read_text()
+    until(lambda: canary.pid not in (0, hung))
+
+
+def test_what_cannot_be_kept_holds_no_restart_back(canary: Supervised, tmp_path: Path) -> None:
+    watch = tmp_path / "watch"
+    watch.mkdir()
+    (watch / "incidents").write_text("no directory")
+    canary.register("vllm", "supervisor", control=canary.control, watch=str(watch))
+    canary.quick()
+    first = canary.pid
+    canary.mode("hang")
+    reason = [canary.run() for _ in range(3)][2][1]["reason"]
+    assert "restarted, heal 1 of 3 in an hour, and what explains the hang was not kept: " in reason
+    until(lambda: canary.pid not in (0, first))
 
 
 def test_what_was_stopped_stays_stopped(canary: Supervised) -> None:

@@ -1,6 +1,7 @@
 """`restart` and `follow`: which unit, its phases, why a start failed, and for the canary only the process that it judged."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,62 @@ def test_only_the_process_that_was_judged(hosted: Hosted, words: str) -> None:
         "restart", "vllm", "--judged", "--format", "text", given="{pid} {started}\n".format(**own)
     )
     assert "by now it is deactivating stop-sigterm" in done.stdout
+
+
+# The unit that keeps what explains a hang, as a line of the fake systemctl.
+KEEPING = """#!/bin/sh
+echo "$*" >>{programs}/calls
+case "$1" in
+show) cat {programs}/vllm.shown ;;
+start) {does} ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("does", "words"),
+    [
+        ("exit 0", "restart OK: restarted | "),
+        (
+            "echo no room; exit 1",
+            "restart OK: restarted, and what explains the hang was not kept: no room (journalctl -u canary-incident.service) | ",
+        ),
+        (
+            "exec sleep 60",
+            "restart OK: restarted, and what explains the hang was not kept: systemctl gave no answer within 22 s",
+        ),
+    ],
+)
+def test_what_explains_the_hang_is_kept_first_and_holds_no_restart_back(
+    hosted: Hosted, does: str, words: str
+) -> None:
+    facts = processes.stat(os.getpid())
+    assert facts
+    hosted.add("vllm")
+    hosted.shown("vllm", MainPID=str(os.getpid()))
+    (hosted.programs / "systemctl").write_text(KEEPING.format(programs=hosted.programs, does=does))
+    begun = time.monotonic()
+    done = hosted.checks(
+        "restart", "vllm", "--judged", "--incident", "canary-incident.service", "--format", "text",
+        given=f"{os.getpid()} {facts.started}\n",
+    )  # fmt: skip
+    assert done.stdout.startswith(words) and time.monotonic() - begun < 35, done.stdout
+    calls = [
+        line for line in (hosted.programs / "calls").read_text().splitlines() if not line.startswith("show ")
+    ]
+    assert calls == ["start canary-incident.service", "--no-block --job-mode=fail try-restart vllm"]
+
+
+def test_another_process_by_the_time_that_it_is_kept_is_not_restarted(hosted: Hosted) -> None:
+    facts = processes.stat(os.getpid())
+    assert facts
+    hosted.add("vllm")
+    hosted.shown("vllm", MainPID=str(os.getpid()))
+    does = f"sed -i s/=active$/=inactive/ {hosted.programs}/vllm.shown"
+    (hosted.programs / "systemctl").write_text(KEEPING.format(programs=hosted.programs, does=does))
+    done = hosted.checks(
+        "restart", "vllm", "--judged", "--incident", "canary-incident.service", "--format", "text",
+        given=f"{os.getpid()} {facts.started}\n",
+    )  # fmt: skip
+    assert done.stdout.startswith("restart WARNING: by now it is inactive running (process 0)")
+    assert "try-restart" not in (hosted.programs / "calls").read_text()

@@ -111,6 +111,32 @@ def test_the_canary_and_the_deep_probe_are_not_root(host: Host) -> None:
         assert float(last.partition(": ")[2].split()[0]) <= 1.5, last
 
 
+def test_who_reads_a_hung_engine_is_not_root_and_keeps_it_to_itself(host: Host) -> None:
+    """vLLM runs on meanwhile: a person may ask for the same at any time."""
+    pid, unit = host.pid("vllm"), "canary-incident.service"
+    assert (host.show(unit, "User"), host.show(unit, "AmbientCapabilities")) == (
+        "vllm-canary",
+        "cap_sys_ptrace",
+    )
+    host.told(f"systemctl start {unit}", seconds=60)
+    path = host.told(f"ls -d {WATCH}/incidents/* | tail -n 1")
+    assert (
+        host.told(f"stat -c '%a %U' {path} {path}/*").split()
+        == ["700", "vllm-canary"] + ["600", "vllm-canary"] * 6
+    )
+    stacks = host.told(f"cat {path}/stacks.txt")
+    assert (
+        f"API server, pid {pid}" in stacks
+        and "EngineCore" in stacks
+        and "no stack: py-spy may not" not in stacks
+    )
+    assert host.ssh(f"runuser -u vllm-deep-probe -- ls {path}").returncode != 0
+    assert host.pid("vllm") == pid and host.serves()
+    last = host.told(f"systemd-analyze security --no-pager {unit}").splitlines()[-1]
+    assert float(last.partition(": ")[2].split()[0]) <= 3, last
+    host.told(f"rm -r {WATCH}/incidents")  # or the doctor tells of it for a day
+
+
 def test_only_the_canary_may_have_it_restarted_and_only_what_it_judged(host: Host) -> None:
     pid = host.pid("vllm")
     ask = """python3 -I -c '
