@@ -42,9 +42,11 @@ CHECKS = {
     "doctor": "checks.doctor",
     "canary": "checks.canary",
     "conformance": "checks.conformance",
+    "measure": "checks.measure",
+    "compare": "checks.compare",
     "all": "checks.all",
 }
-SEVERAL = ("conformance", "all")  # these return a result for each of their cases
+SEVERAL = ("conformance", "all", "measure")  # these return a result for each of their cases
 EPILOG = """\
 exit codes: 0 ok, 1 warning, 2 critical, 3 unknown (also: wrong usage, interrupted)
 help of one check: python -m python_checks tool-call --help"""
