@@ -5,8 +5,7 @@ from typing import NamedTuple
 
 from python_checks.conformance.limits import PAGE
 from python_checks.core.result import Figure, Result, State
-from python_checks.core.say import msg, say
-from python_checks.core.words import count
+from python_checks.core.say import joined, msg, say
 
 WELL = (State.OK, State.WARNING)
 MEASURES = ("speed", "memory", "start", "release", "server")  # results that are no case of the matrix
@@ -154,10 +153,4 @@ def _told(figure: Figure | None, than: Figure | None = None) -> str:
 def verdict(rows: Sequence[Difference]) -> str:
     """Return the rows in a sentence: what is worse, or that nothing is."""
     worse = [row.what for row in rows if row.state is State.CRITICAL]
-    return count(
-        len(worse),
-        "nothing is worse than a limit",
-        "worse: {names}",
-        "{number} worse: {names}",
-        names=", ".join(worse),
-    )
+    return say("worse: {names}", names=joined(", ", worse)) if worse else say("nothing is worse than a limit")
