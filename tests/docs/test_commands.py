@@ -41,7 +41,7 @@ def lines(name: str) -> Iterator[str]:
 def commands(line: str) -> Iterator[list[str]]:
     """Yield the commands of a line, as words."""
     for part in re.split(r" && | \| |; ", re.sub(r"(^| )#.*", "", line)):
-        words = shlex.split(part)
+        words = [word for word in shlex.split(part) if not word.startswith(">")]
         if words[:1] == ["ssh"]:
             words = words[2:] if words[1] != "-t" else words[3:]
         if words[:1] == ["sudo"]:
