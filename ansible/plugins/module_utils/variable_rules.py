@@ -75,7 +75,7 @@ GPU = r"(?:\d+|(?:GPU|MIG)-[\w-]+(?:/\d+)*)"
 RULES = {
     r"\w+_port": number(1, 65535),
     r"vllm_gpu_memory_utilization": number(0.01, 1, r"[0-9]*\.?[0-9]+"),
-    r"vllm_shutdown_timeout|\w+_gib": number(0),
+    r"vllm_shutdown_timeout|\w+_gib|\w+_percent": number(0),
     r"\w+_(?:seconds|len|tokens)|vllm_tensor_parallel_size": number(1),
     r"\w+_time": text(r"(?:[01]\d|2[0-3]):[0-5]\d", 'hours and minutes in quotes, as "03:30"'),
     r"\w+_host": Rule(is_address, "an address of the host, such as 127.0.0.1 or 0.0.0.0"),

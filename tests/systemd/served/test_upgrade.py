@@ -19,7 +19,7 @@ from tests.systemd.play import REPOSITORY, said
 
 pytestmark = pytest.mark.long
 # A busy machine is no fair judge of speed.
-PATIENT = ("-e", "upgrade_slower=900", "-e", "upgrade_memory=100")
+PATIENT = ("-e", "vllm_upgrade_slower_percent=900", "-e", "vllm_upgrade_memory_percent=100")
 SECONDS = 2400.0  # a bundle to the host, an installation, two starts, two matrices
 CHANGED = "cachetools"
 
