@@ -17,7 +17,13 @@ TAKEN = re.compile(
     r"vllm|backend|gateway|uv|checks|services|releases|(?:canary|deep-probe|vllm|backend|systemd)-.*|canary|deep-probe"
 )
 # One environment and one user are all vLLMs' of a host, and an upgrade measures the first one.
-HOSTS = ("vllm_lock", "vllm_python", "vllm_user", "vllm_upgrade_slower_percent", "vllm_upgrade_memory_percent")
+HOSTS = (
+    "vllm_lock",
+    "vllm_python",
+    "vllm_user",
+    "vllm_upgrade_slower_percent",
+    "vllm_upgrade_memory_percent",
+)
 NEEDED = ("vllm_name", "vllm_port", "vllm_model")
 REST = 1e-6
 

@@ -149,7 +149,9 @@ def row(text: str, label: str) -> str:
 def test_an_upgrade_to_another_package_ends_with_its_table(host: Scripted) -> None:
     old = host.current
     # Other tests beside this one may slow it down.
-    run = host.play("ansible/upgrade.yml", host.lock("9.2", mended()), "-e", "vllm_upgrade_slower_percent=400")
+    run = host.play(
+        "ansible/upgrade.yml", host.lock("9.2", mended()), "-e", "vllm_upgrade_slower_percent=400"
+    )
     assert run.returncode == 0, run.stdout
     assert host.serves == "9.2" and host.current != old
     assert row(run.stdout, "host") == "nothing is worse than a limit"
