@@ -34,18 +34,19 @@ class Directory:
         (self.programs / "systemctl").write_text(SYSTEMCTL)
         (self.programs / "systemctl").chmod(0o755)
 
-    def run(self, line: str) -> None:
-        """Run a line of the page as root of that host."""
+    def run(self, line: str) -> str:
+        """Run a line of the page as root of that host; the backend is up in the end. Return what tar complains of."""
         assert " -C / " in line and " /root/" in line
         own = line.replace(" -C / ", f" -C {self.root} ").replace(" /root/", f" {self.kept}/")
-        path = f"{self.programs}:{os.environ['PATH']}"
-        subprocess.run(
-            ["sh", "-euc", own],
-            env=os.environ | {"PATH": path, "CALLS": str(self.calls)},
-            timeout=60,
-            check=True,
+        environment = os.environ | {
+            "PATH": f"{self.programs}:{os.environ['PATH']}",
+            "CALLS": str(self.calls),
+        }
+        done = subprocess.run(
+            ["sh", "-c", own], env=environment, capture_output=True, text=True, timeout=60, check=False
         )
         assert self.calls.read_text().split("\n") == ["stop backend", "start backend", ""]
+        return done.stderr
 
     def write(self, name: str, text: str) -> None:
         """Write a file of that host."""
@@ -79,8 +80,7 @@ def test_what_is_saved_comes_back_on_another_host(tmp_path: Path, old: Directory
     new = Directory(tmp_path, "new")
     new.write("opt/vllm/watch/canary.json", "of the new host")
     new.write("var/lib/backend/sessions.sqlite", "empty")
-    old.run(save)
-    new.run(restore)
+    assert old.run(save) == new.run(restore) == ""
     with sqlite3.connect(new.root / "var/lib/backend/sessions.sqlite") as connection:
         assert connection.execute("select words from sessions").fetchall() == [("서울",)]
     connection.close()
@@ -91,9 +91,5 @@ def test_what_is_saved_comes_back_on_another_host(tmp_path: Path, old: Directory
 
 
 def test_the_backend_is_started_again_though_nothing_could_be_saved(tmp_path: Path) -> None:
-    """There is nothing to save, and no room for more."""
-    host = Directory(tmp_path, "bare")
     save, _ = commands()
-    with pytest.raises(subprocess.CalledProcessError):
-        host.run(save.replace("/root/", "/root/gone/"))
-    assert not list(host.kept.iterdir())
+    assert "No such file" in Directory(tmp_path, "bare").run(save.replace("/root/", "/root/gone/"))
