@@ -15,7 +15,7 @@ from tests.systemd.image import main as image
 
 pytestmark = pytest.mark.long
 SAVED = "/root/vllm-deploy.tar.gz"
-SESSION = "kept over hosts"
+SESSION = "kept-over-hosts"
 # As its user: a database that is looked at may get a file beside it.
 COUNT = (
     "runuser -u backend -- python3 -c \"import sqlite3; c = sqlite3.connect('/var/lib/backend/sessions.sqlite');"
