@@ -52,9 +52,11 @@ CHECKS = {
     "rotation": "steps.rotation",
     "gateway-reload": "steps.gateway_reload",
     "gateway-certificate": "steps.gateway_certificate",
+    "measure": "checks.measure",
+    "compare": "checks.compare",
     "all": "checks.all",
 }
-SEVERAL = ("conformance", "all")  # these return a result for each of their cases
+SEVERAL = ("conformance", "all", "measure")  # these return a result for each of their cases
 EPILOG = """\
 exit codes: 0 ok, 1 warning, 2 critical, 3 unknown (also: wrong usage, interrupted)
 help of one check: python -m python_checks tool-call --help"""

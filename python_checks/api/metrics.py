@@ -9,6 +9,8 @@ from python_checks.core.say import count, msg, say
 
 PATH = "/metrics"
 VALUE = r"(?m)^{}(?:\{{.*\}})? (\S{{1,40}})(?: -?\d+)?$"  # name, labels, value, time
+CACHE = re.compile(r"(?m)^vllm:cache_config_info\{(.{0,4000})\} ")
+LABEL = re.compile(r'(\w+)="(\w{0,20})"')
 MOST = 2.0**63  # of a counter that has run for years
 
 
@@ -70,6 +72,13 @@ def counters(reply: Reply) -> Counters:
     names = ("vllm:iteration_tokens_total_count", "vllm:prompt_tokens_total", "vllm:generation_tokens_total")
     steps, prompt, generated, cache = _read(reply, "counters", *names, "vllm:kv_cache_usage_perc")
     return Counters(round(steps), round(prompt), round(generated), cache)
+
+
+def cache_tokens(reply: Reply) -> int:
+    """Return the tokens that the KV cache holds (blocks times their size), summed over the engines; 0 when it is not told."""
+    sizes = [dict(LABEL.findall(labels)) for labels in CACHE.findall(reply.text)]
+    pairs = [(each.get("num_gpu_blocks", ""), each.get("block_size", "")) for each in sizes]
+    return sum(int(blocks) * int(size) for blocks, size in pairs if blocks.isdecimal() and size.isdecimal())
 
 
 def _read(reply: Reply, what: str, *names: str) -> list[float]:

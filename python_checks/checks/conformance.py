@@ -112,4 +112,5 @@ def attempt(name: str, case: Callable[[], Outcome], served: tuple[int, ...], _: 
 def judge(name: str, outcome: Outcome, served: tuple[int, ...]) -> Result:
     """Make a result of what a case found; known limits of the version `served` are warnings."""
     faults, words = outcome
-    return conclude(name, limits.soften(name, faults, served), words)
+    known = sorted({limits.known(name, fault, served) for fault in faults} - {""})
+    return conclude(name, limits.soften(name, faults, served), words, {"limits": known} if known else {})

@@ -39,14 +39,20 @@ def version(text: object) -> tuple[int, ...]:
 
 def soften(case: str, faults: Sequence[Fault], served: tuple[int, ...]) -> list[Fault]:
     """Return the faults of a case, those that are known limits of the version `served` as warnings."""
-    return [_softened(case, fault, served) for fault in faults]
+    return [_softened(fault, known(case, fault, served)) for fault in faults]
 
 
-def _softened(case: str, fault: Fault, served: tuple[int, ...]) -> Fault:
+def known(case: str, fault: Fault, served: tuple[int, ...]) -> str:
+    """Return the heading in PAGE of the known limit that a fault is; empty when it is none."""
     for limit in LIMITS:
         open_still = not limit.mended or (served and served < limit.mended)
         if open_still and re.fullmatch(limit.cases, case) and re.search(limit.words, fault.reason):
-            words = say("{reason} (known limit of vLLM)", reason=fault.reason)
-            where = say("see {page}#{anchor}", page=PAGE, anchor=limit.anchor)
-            return Fault(words, where, State.WARNING)
-    return fault
+            return limit.anchor
+    return ""
+
+
+def _softened(fault: Fault, anchor: str) -> Fault:
+    if not anchor:
+        return fault
+    words = say("{reason} (known limit of vLLM)", reason=fault.reason)
+    return Fault(words, say("see {page}#{anchor}", page=PAGE, anchor=anchor), State.WARNING)

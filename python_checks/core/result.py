@@ -1,11 +1,11 @@
 """What every check returns: a state, the reason for it, and what to do about it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from python_checks.core.hidden import without
 from python_checks.core.say import Said, joined, say
@@ -106,6 +106,26 @@ class Result:
             "evidence": self.evidence,
             "figures": [figure._asdict() for figure in self.figures],
         }
+
+    @classmethod
+    def of_dict(cls, given: Mapping[str, Any]) -> Self:
+        """Return the result that `as_dict` made plain.
+
+        Raises:
+            KeyError, TypeError, ValueError, AttributeError: it made no such thing.
+        """
+        return cls(
+            str(given["check"]),
+            State[given["state"].upper()],
+            str(given["reason"]),
+            str(given["remedy"]),
+            float(given["seconds"]),
+            dict(given.get("evidence", {})),
+            tuple(
+                Figure(**{**figure, "value": float(figure["value"])}) for figure in given.get("figures", ())
+            ),
+            service=str(given.get("service", "")),
+        )
 
 
 def of(result: Result, service: str, several: bool) -> Result:

@@ -69,17 +69,7 @@ def recall(path: Path) -> Verdict | None:
     """Return the last verdict; None when there is none that can be read."""
     try:
         document: dict[str, Any] = json.loads(regular_file.content(path, follow=False, limit=LARGEST))
-        results = [
-            Result(
-                each["check"],
-                State[each["state"].upper()],
-                each["reason"],
-                each["remedy"],
-                each["seconds"],
-                service=each.get("service", ""),
-            )
-            for each in document["results"]
-        ]
+        results = [Result.of_dict(each) for each in document["results"]]
         state = State[document["state"].upper()]
         return (
             Verdict(float(document["time"]), state, dict(document["releases"]), results) if results else None

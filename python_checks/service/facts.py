@@ -21,7 +21,7 @@ class Service:
             down (with its manager) or absent.
         words: The manager's own word for its state; `detail` what it adds, `told` its last lines about the service.
         pid: Its main process, 0 when there is none.
-        since: When the state began, in seconds since the epoch; 0 when unknown.
+        since: When the state began, in seconds since the epoch; 0 when unknown. `ready`: when its start had answered a chat; 0: not told.
         restarts: Automatic ones within the last `restarts_hours`; these 0: since it was last started by hand.
         gave_up: The manager will not start it again by itself.
         ended: How its main process ended, in words.
@@ -41,6 +41,7 @@ class Service:
     told: Sequence[str] = ()
     pid: int = 0
     since: float = 0.0
+    ready: float = 0.0
     restarts: int = 0
     restarts_hours: int = 0
     gave_up: bool = False

@@ -120,6 +120,7 @@ def _service(row: Row) -> Service:
     pid = int(shown["MainPID"] or 0)
     current, running = _link(Path(row.releases, "current")), RUNNING / row.name
     released = running.read_text(encoding="utf-8").strip() if pid and running.exists() else ""
+    since = float(shown["StateChangeTimestamp"].lstrip("@") or 0)
     # Its limit refuses a person's start, too.
     reset = f"systemctl reset-failed {row.unit}; " if gave_up else ""
     unmask = f"systemctl unmask {row.unit}; " if odd == "masked" else ""
@@ -131,7 +132,8 @@ def _service(row: Row) -> Service:
         detail=shown["StatusText"],
         told=told,
         pid=pid,
-        since=float(shown["StateChangeTimestamp"].lstrip("@") or 0),
+        since=since,
+        ready=since if kind == "running" else 0.0,  # ExecStartPost had to end before
         # reset-failed sets NRestarts to zero, and a deploy begins with it: the journal forgets nothing.
         restarts=int(shown["NRestarts"] or 0) if restarts is None else restarts,
         restarts_hours=0 if restarts is None else journal.HOURS,

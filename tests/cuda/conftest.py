@@ -1,8 +1,9 @@
-"""The installed environment of the lock for GPUs, and a driver without a GPU."""
+"""The installed environments of the locks for GPUs, and a driver without a GPU."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,14 +11,34 @@ import pytest
 
 from python_checks.checks import config
 from tests.cuda import driver
-from tests.cuda.environment import installed
+from tests.cuda.environment import LOCKS, installed
 from tests.cuda.libraries import undefined
+
+# The one that a host gets by default, and, with --long, each beside it.
+CHOICES = [
+    pytest.param(lock, id=lock.stem, marks=[] if lock.stem == "vllm-cuda" else pytest.mark.long)
+    for lock in LOCKS
+]
+
+
+@pytest.fixture(scope="session", params=CHOICES)
+def lock(request: pytest.FixtureRequest) -> Path:
+    """A lock for GPUs."""
+    path: Path = request.param
+    return path
 
 
 @pytest.fixture(scope="session")
-def engine() -> Iterator[Path]:
-    """The interpreter of the environment."""
-    with installed() as python:
+def version(lock: Path) -> str:
+    """The version of vLLM that it names."""
+    (found,) = re.findall(r"(?m)^vllm==([\d.]+)", lock.read_text())
+    return str(found)
+
+
+@pytest.fixture(scope="session")
+def engine(lock: Path) -> Iterator[Path]:
+    """The interpreter of its environment."""
+    with installed(lock) as python:
         yield python
 
 

@@ -1,4 +1,4 @@
-"""The environment of the lock for GPUs, installed as on a host; 4 GB to fetch, and so kept in the user's cache, by the lock's content."""
+"""The environments of the locks for GPUs, installed as on a host; 4 GB to fetch each, so they are kept in the user's cache, by content."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ import pytest
 from tests.hosts.waiting import locked
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-LOCK = REPOSITORY / "locks/vllm-cuda.txt"
+LOCKS = [
+    path
+    for path in sorted((REPOSITORY / "locks").glob("vllm-cuda*.txt"))
+    if not path.stem.endswith("aarch64")
+]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vllm-deploy/cuda"
 UV = Path(sys.executable).with_name("uv")
 SECONDS = 1800  # for an installation, this one or another run's
@@ -39,31 +43,34 @@ def uv(*arguments: str | Path) -> str:
 
 
 @contextmanager
-def installed() -> Iterator[Path]:
-    """Give the environment's interpreter; nobody removes it meanwhile."""
+def installed(lock: Path) -> Iterator[Path]:
+    """Give the interpreter of a lock's environment; nobody removes it meanwhile. Those of other content than `LOCKS` go."""
     try:
         interpreter = uv("python", "find", "--system", "--no-project", PYTHON)
     except subprocess.CalledProcessError:
         pytest.skip(
             f"NOT TESTED without Python {PYTHON}: that the lock of the GPU hosts installs, is imported and takes its arguments"
         )
-    wanted = hashlib.sha256(LOCK.read_bytes() + interpreter.encode()).hexdigest()[:12]
+    names = {
+        each: hashlib.sha256(each.read_bytes() + interpreter.encode()).hexdigest()[:12] for each in LOCKS
+    }
+    wanted = names[lock]
     CACHE.mkdir(parents=True, exist_ok=True)
     with ExitStack() as use:
         with locked(CACHE, SECONDS, "the environment for GPUs"):
             for other in CACHE.iterdir():
-                if other.name != wanted and unused(other):
+                if other.name not in names.values() and unused(other):
                     shutil.rmtree(other)
             if not (CACHE / wanted).exists():
-                install(CACHE / wanted, interpreter)
+                install(lock, CACHE / wanted, interpreter)
             use.enter_context(held(CACHE / wanted, fcntl.LOCK_SH))
         yield CACHE / wanted / "bin/python"
 
 
-def install(target: Path, interpreter: str) -> None:
-    """Install the lock; the directory gets its name when all is there."""
+def install(lock: Path, target: Path, interpreter: str) -> None:
+    """Install a lock; the directory gets its name when all is there."""
     started = time.monotonic()
-    print(f"Installing {LOCK.name} into {target} (once; 4 GB to fetch)", flush=True)
+    print(f"Installing {lock.name} into {target} (once; 4 GB to fetch)", flush=True)
     partial = target.with_name(f"{target.name}.partial")
     try:
         uv("venv", "--quiet", "--relocatable", "--no-project", "--python", interpreter, partial)
@@ -75,7 +82,7 @@ def install(target: Path, interpreter: str) -> None:
             partial / "bin/python",
             "--require-hashes",
             "--no-build",
-            LOCK,
+            lock,
         )
         partial.rename(target)
     except BaseException:  # an interrupt, too; what a killed run left, the next one removes

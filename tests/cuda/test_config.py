@@ -144,10 +144,10 @@ def answers(
 
 
 @pytest.mark.parametrize("name", ACCEPTED)
-def test_it_is_accepted(answers: dict[str, Result], name: str) -> None:
+def test_it_is_accepted(answers: dict[str, Result], version: str, name: str) -> None:
     size = 1 if name == "one GPU" else 2
     assert answers[name].reason == (
-        f"vLLM 0.32.0 accepts the arguments: cuda, world size {size}, 131072 tokens, torch.bfloat16"
+        f"vLLM {version} accepts the arguments: cuda, world size {size}, 131072 tokens, torch.bfloat16"
     )
 
 
@@ -164,6 +164,7 @@ def test_the_check_as_a_deploy_runs_it(
     setting: dict[str, list[str]],
     surroundings: dict[str, str],
     answers: dict[str, Result],
+    version: str,
     tmp_path: Path,
 ) -> None:
     # After `answers`, whose process has looked at the model's class: the check copies what is known of it.
@@ -177,5 +178,6 @@ def test_the_check_as_a_deploy_runs_it(
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "config OK: vLLM 0.32.0 accepts the arguments: cuda, world size 2, 131072 tokens" in done.stdout
+    words = f"config OK: vLLM {version} accepts the arguments: cuda, world size 2, 131072 tokens"
+    assert words in done.stdout
     assert not list(tmp_path.iterdir())

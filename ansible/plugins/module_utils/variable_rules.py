@@ -95,7 +95,7 @@ GPU = r"(?:\d+|(?:GPU|MIG)-[\w-]+(?:/\d+)*)"
 RULES = {
     r"\w+_port": number(1, 65535),
     r"vllm_gpu_memory_utilization": number(0.01, 1, r"[0-9]*\.?[0-9]+"),
-    r"vllm_shutdown_timeout|\w+_gib": number(0),
+    r"vllm_shutdown_timeout|\w+_gib|\w+_percent": number(0),
     r"\w+_(?:seconds|len|tokens)|vllm_tensor_parallel_size": number(1),
     r"vllm_(?:stop|start)_at": text(
         r"[\w*,./:~ -]*", "a time as systemd's OnCalendar takes it, as '*-*-* 23:00'"
