@@ -27,9 +27,9 @@ LOOSER = {
     "VllmCanaryFailed": (">= 2", ">= 1", "busy, with a queue"),
     "VllmCanarySilent": ("> 300", "> 60", "the canary is four minutes late"),
     "VllmHealed": ("> 0", ">= 0", "it serves"),
-    "VllmDeepProbeFailed": (" unless on (instance, service) vllm_probe_hands_off == 1", "", "a maintenance of hours"),
-    "VllmDown": (" unless on (instance, service) vllm_probe_hands_off == 1", "", "a restart by a person"),
-    "HostDown": ("last_over_time(vllm_probe_hands_off[1h])", "vllm_probe_hands_off", "a host that reboots within a maintenance"),
+    "VllmDeepProbeFailed": (" unless on (instance, service) last_over_time(vllm_probe_hands_off[30m]) == 1", "", "a maintenance of hours"),
+    "VllmDown": (" unless on (instance, service) last_over_time(vllm_probe_hands_off[30m]) == 1", "", "a restart by a person"),
+    "HostDown": ("last_over_time(vllm_probe_hands_off[30m])", "vllm_probe_hands_off", "a host that reboots within a maintenance"),
     "GatewayDown": ("== 0", ">= 0", "it serves"),
     "VllmNothingAdmitted": (" and sum by (instance, service) (vllm:num_requests_running) == 0", "", "busy, with a queue"),
     "VllmStalled": (" and sum by (instance, service) (changes(vllm:kv_cache_usage_perc[2m])) == 0", "", "one long prompt"),
@@ -37,7 +37,7 @@ LOOSER = {
     "VllmFirstTokenSlow": ("> 10", "> 5", "busy, with a queue"),
     "VllmOutOfKvCache": ("> 0.1", "> 0.01", "busy, with a queue"),
     "VllmEngineErrors": ('finished_reason="error"', 'finished_reason!="stop"', "it serves"),
-    "GatewayErrors": ("> 5 ", "> 1 ", "three of the night"),
+    "GatewayErrors": ("> 5 ", "> 1 ", "half of a few"),
     "UnitFailed": ('name=~"(vllm.*|backend|gateway|usage)[.]service"', 'name=~".+"', "the unit of the canary"),
     "UnitRestartsOften": (">= 3", "> 0", "it died once"),
     "DiskFull": ("< 0.2", "< 0.9", "the disk fills as fast"),
@@ -50,6 +50,7 @@ def checked(directory: Path, case: dict[str, Any], rules: dict[str, Any]) -> sub
     series = {GIVEN["names"][name]: values for name, values in (GIVEN["base"] | case.get("series", {})).items()}
     document = {
         "rule_files": ["rules.yml"],
+        "evaluation_interval": "5m" if case["at"].endswith("h") else "1m",
         "tests": [
             {
                 "interval": "30s",
