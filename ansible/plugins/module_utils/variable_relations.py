@@ -28,6 +28,7 @@ MADE = (
     "bundle",
     "python",
     "vllm",
+    "monitoring",
     "logs",
 )
 # Of the backend, and their names in its environment.
