@@ -18,7 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     opt.add_service(parser)
     opt.add_url(parser)
     opt.add_timeout(parser, TIMEOUT)
-    parser.add_argument("--path", default=PATH, help="path that answers 200 when the server is well (%(default)s)")
+    parser.add_argument(
+        "--path", default=PATH, help="path that answers 200 when the server is well (%(default)s)"
+    )
 
 
 def run(options: argparse.Namespace) -> Result:
@@ -41,10 +43,10 @@ def judge(reply: Reply, path: str = PATH) -> Result:
     elif reply.status != 200:
         faults.append(
             Fault(
-                say("{path} says {status}: {refusal}", path=path, status=reply.status, refusal=refusal(reply)),
                 say(
-                    "something else seems to listen there: ss -ltnp; check the host and port of --url"
+                    "{path} says {status}: {refusal}", path=path, status=reply.status, refusal=refusal(reply)
                 ),
+                say("something else seems to listen there: ss -ltnp; check the host and port of --url"),
             )
         )
     return conclude("health", faults, say("{path} says 200", path=path), {"status": reply.status})

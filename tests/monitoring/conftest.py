@@ -1,4 +1,4 @@
-"""This machine as a host of the group monitoring, under supervisord: real Prometheus, Alertmanager and node_exporter, by deploy.yml itself."""
+"""This machine as a host of the group monitoring, under supervisord: the real programs, deployed by deploy.yml itself."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ import pytest
 from tests.monitoring.watched import TOKEN, Watched
 from tests.python_checks.prometheus import all_programs
 
+TEMPLATES = "/usr/share/prometheus/alertmanager/default.tmpl"  # built into the program
+
 
 def free_ports(number: int) -> list[int]:
     """Return ports that nobody holds."""
@@ -27,6 +29,10 @@ def free_ports(number: int) -> list[int]:
 @pytest.fixture(scope="session")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     """Deploy it, and remove it in the end."""
+    if not Path(TEMPLATES).exists():
+        pytest.skip(
+            f"Alertmanager of Debian needs {TEMPLATES}: apt-get install prometheus-alertmanager, or run tox's environment as root"
+        )
     folder = tmp_path_factory.mktemp("m")
     prometheus, alertmanager, exporter, receiver = free_ports(4)
     host: dict[str, Any] = {

@@ -21,10 +21,29 @@ LABEL = re.compile(r'(\w+)(=~|!~|!=|=)"((?:[^"\\]|\\.)*)"')
 # A name of a metric, with its matchers; what follows a name with a parenthesis is a function or a list of labels.
 SELECTOR = re.compile(r"(?<![\w:.\"$])([a-zA-Z_:][\w:]*)(?:\{([^}]*)\})?(?!\s*\(|[\w:])")
 LISTED = re.compile(r"\b(by|without|on|ignoring|group_left|group_right)\s*\(([^)]*)\)")
-WORDS = {"and", "or", "unless", "bool", "offset", "by", "without", "on", "ignoring", "group_left", "group_right", "inf", "nan"}
+WORDS = {
+    "and",
+    "or",
+    "unless",
+    "bool",
+    "offset",
+    "by",
+    "without",
+    "on",
+    "ignoring",
+    "group_left",
+    "group_right",
+    "inf",
+    "nan",
+}
 # What the scrape list adds to every sample, and Prometheus itself makes.
 OF_TARGETS = {"job": r"vllm|gateway|node", "instance": ".*", "service": ".*"}
-OWN = {"up": [OF_TARGETS], "ALERTS": [{"alertname": "", "alertstate": "firing|pending", "severity": "critical|warning", **OF_TARGETS}]}
+OWN = {
+    "up": [OF_TARGETS],
+    "ALERTS": [
+        {"alertname": "", "alertstate": "firing|pending", "severity": "critical|warning", **OF_TARGETS}
+    ],
+}
 
 Labels = dict[str, str]
 
@@ -38,11 +57,15 @@ def samples(text: str) -> Iterator[tuple[str, Labels]]:
 
 def textfiles() -> str:
     """Return what the canary and the deep probe write now, by the code that writes it."""
-    watched = canary.report(Ruling("alive", State.OK, "alive", "", Memory()), Facts(chat=Chat("answered", "", 0.2)))
+    watched = canary.report(
+        Ruling("alive", State.OK, "alive", "", Memory()), Facts(chat=Chat("answered", "", 0.2))
+    )
     deep = Result("chat-named-stream", State.OK, "as it should be", service="vllm")
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory, "canary.prom")
-        textfile.write(file, [Result(**{**vars(watched), "service": "vllm"}), deep], {"vllm": "0.32.0-aaaaaaaaaaaa"})
+        textfile.write(
+            file, [Result(**{**vars(watched), "service": "vllm"}), deep], {"vllm": "0.32.0-aaaaaaaaaaaa"}
+        )
         return file.read_text()
 
 
@@ -58,7 +81,12 @@ def known() -> dict[str, list[Labels]]:
 
 def strange(expression: str) -> list[str]:
     """Return a line for each name in an expression that no service has."""
-    listed = {label.strip() for _, labels in LISTED.findall(expression) for label in labels.split(",") if label.strip()}
+    listed = {
+        label.strip()
+        for _, labels in LISTED.findall(expression)
+        for label in labels.split(",")
+        if label.strip()
+    }
     bare = re.sub(r"\[[^\]]*\]", "", LISTED.sub("", expression))
     lines, labels = [], set(OF_TARGETS)
     for name, matchers in SELECTOR.findall(bare):
@@ -75,10 +103,8 @@ def strange(expression: str) -> list[str]:
 def unmatched(name: str, matchers: str) -> Iterator[str]:
     """Yield the matchers that fit no recorded sample of a metric; what is asked not to be need only have the label."""
     for label, sign, value in LABEL.findall(matchers):
-        if label in OF_TARGETS and not any(label in sample for sample in known()[name]) or "$" in value:
-            continue
         there = [sample[label] for sample in known()[name] if label in sample]
-        fits = {"=": lambda each: each == value, "=~": lambda each: re.fullmatch(value, each)}.get(sign, lambda each: True)
-        if name in OWN or any(fits(each) for each in there):
-            continue
-        yield f"{label}{sign}{value!r}"
+        of_target = label in OF_TARGETS and not there
+        form = {"=": re.escape(value), "=~": value}.get(sign, ".*")
+        if not of_target and name not in OWN and not any(re.fullmatch(form, each) for each in there):
+            yield f"{label}{sign}{value!r}"

@@ -1,7 +1,7 @@
 """Record what a real service serves at /metrics, for tests/monitoring/names.py: `python tests/monitoring/record.py NAME URL`.
 
-NAME is vllm, haproxy or node, and URL its /metrics, such as http://127.0.0.1:9100/metrics. Without a URL `vllm` is what vLLM's own logger registers,
-without an engine; then the Python must be one that has vLLM: `/opt/vllm/venvs/vllm-…/bin/python tests/monitoring/record.py vllm`.
+NAME is vllm, haproxy or node, and URL its /metrics, such as http://127.0.0.1:9100/metrics. Without a URL `vllm` is what vLLM's own
+logger registers, without an engine; then the Python must be one that has vLLM: `/opt/vllm/venvs/vllm-…/bin/python tests/monitoring/record.py vllm`.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -33,14 +34,18 @@ def test_who_is_told(watched: Watched) -> None:
 
 def test_the_secret_is_in_one_file_alone(watched: Watched) -> None:
     assert TOKEN not in watched.first.stdout
-    holders = {path for path in watched.home.rglob("*") if path.is_file() and TOKEN in path.read_text(errors="replace")}
-    assert holders and {path.relative_to(watched.home).parts[:2] for path in holders} == {("secrets", "vllm-alertmanager")}
+    holders = {
+        path
+        for path in watched.home.rglob("*")
+        if path.is_file() and TOKEN in path.read_text(errors="replace")
+    }
+    assert holders and {path.relative_to(watched.home).parts[:2] for path in holders} == {
+        ("secrets", "vllm-alertmanager")
+    }
     assert {path.stat().st_mode & 0o777 for path in holders} == {0o600}
     for pid in (path for path in Path("/proc").iterdir() if path.name.isdecimal()):
-        try:
+        with suppress(FileNotFoundError, ProcessLookupError):
             assert TOKEN.encode() not in (pid / "cmdline").read_bytes()
-        except (FileNotFoundError, ProcessLookupError):
-            pass
 
 
 def test_a_second_deploy_changes_nothing(watched: Watched) -> None:
@@ -56,7 +61,9 @@ def test_a_second_deploy_changes_nothing(watched: Watched) -> None:
         ("monitoring_exporter_prot", "9100", "did you mean monitoring_exporter_port"),
     ],
 )
-def test_what_is_wrong_is_refused_and_what_served_goes_on(watched: Watched, name: str, value: str, why: str) -> None:
+def test_what_is_wrong_is_refused_and_what_served_goes_on(
+    watched: Watched, name: str, value: str, why: str
+) -> None:
     before = running(watched)
     done = watched.play("deploy.yml", "-e", f'{{"{name}": {value}}}')
     assert done.returncode != 0 and why in done.stdout, done.stdout[-4000:]

@@ -15,8 +15,8 @@ name: scrape_targets
 author: vllm-deploy
 short_description: Targets of Prometheus, of all hosts of the inventory
 description: >-
-  It reads the inventory and not what a play found, so that a deploy with C(--limit) makes the same list. Each target has the labels C(job) (vllm,
-  gateway or node), C(instance), the name of the host in the inventory, and C(service), the unit.
+  It reads the inventory and not what a play found, so that a deploy with C(--limit) makes the same list.
+  Each target has the labels C(job) (vllm, gateway or node), C(instance), the name of the host in the inventory, and C(service), the unit.
 options:
   monitor:
     description: The host that Prometheus runs on. It reaches what listens on its own loopback; others' it does not.
@@ -82,5 +82,9 @@ class LookupModule(LookupBase):
                 bound = str(row.get("vllm_host", value("vllm_host")))
                 yield Target(bound, int(row["vllm_port"]), {"job": "vllm", "service": str(row["vllm_name"])})
         if name in groups.get("gateway", []):
-            yield Target("127.0.0.1", int(value("gateway_status_port")), {"job": "gateway", "service": "gateway"})
-        yield Target(str(value("monitoring_exporter_host")), int(value("monitoring_exporter_port")), {"job": "node"})
+            yield Target(
+                "127.0.0.1", int(value("gateway_status_port")), {"job": "gateway", "service": "gateway"}
+            )
+        yield Target(
+            str(value("monitoring_exporter_host")), int(value("monitoring_exporter_port")), {"job": "node"}
+        )
