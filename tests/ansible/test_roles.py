@@ -22,7 +22,7 @@ def written() -> Iterator[tuple[str, Path]]:
     for role in ROLES:
         places = [REPOSITORY / "roles" / role, *([REPOSITORY / "templates"] if role == "service" else [])]
         for path in (each for place in places for each in sorted(place.rglob("*"))):
-            if path.suffix in (".yml", ".j2"):
+            if path.suffix in (".yml", ".j2") and "files" not in path.parts:
                 yield role, path
     for pattern in ("ansible/*.yml", "ansible/templates/*", "ansible/vars/*", "inventory/**/*.yml"):
         yield from (("", path) for path in sorted(REPOSITORY.glob(pattern)))

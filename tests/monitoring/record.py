@@ -1,7 +1,8 @@
-"""Record what a real service serves at /metrics, for tests/monitoring/names.py: `python tests/monitoring/record.py NAME URL`.
+"""Record what a real service serves at /metrics, for names.py: ``python tests/monitoring/record.py NAME URL``.
 
-NAME is vllm, haproxy or node, and URL its /metrics, such as http://127.0.0.1:9100/metrics. Without a URL `vllm` is what vLLM's own
-logger registers, without an engine; then the Python must be one that has vLLM: `/opt/vllm/venvs/vllm-…/bin/python tests/monitoring/record.py vllm`.
+NAME is vllm, haproxy or node; URL its /metrics, such as http://127.0.0.1:9100/metrics, or - for standard input:
+``ssh HOST curl -s http://127.0.0.1:9100/metrics | python tests/monitoring/record.py node -``. Without a URL it is what vLLM's own logger
+registers, without an engine; that takes a Python with vLLM: ``/opt/vllm/venvs/vllm-.../bin/python tests/monitoring/record.py vllm``.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ LEFT_OUT = ("python_", "process_", "go_", "promhttp_", "node_scrape_", "node_exp
 
 
 def scraped(url: str) -> str:
-    """Return what a service tells."""
+    """Return what a service tells, or what somebody asked it."""
+    if url == "-":
+        return sys.stdin.read()
     with urllib.request.urlopen(url, timeout=10) as reply:
         return str(reply.read().decode())
 
