@@ -70,6 +70,7 @@ def test_what_is_wrong_is_refused_and_what_served_goes_on(
     assert running(watched) == before
 
 
+@pytest.mark.long  # a minute; roles/service has the same elsewhere
 def test_a_prometheus_that_does_not_start_is_taken_back(watched: Watched) -> None:
     done = watched.play("deploy.yml", "-e", "monitoring_retention=for-ever")
     assert done.returncode != 0
