@@ -20,6 +20,8 @@ GROWTH = 10
 SLACK = 3  # the host may be busier than it was
 CEILING = 900.0  # seconds without a step, at most
 UNKNOWN = 300.0  # the same where no full step was measured yet
+# What a person, a deploy, a plan or a start is the reason of: whoever watches from afar is not to be called then.
+HANDS_OFF = ("maintenance", "deploying", "planned", "loading", "starting", "stopping", "stopped")
 SEE = say("the doctor check tells more")
 # A busy server is a warning: no chat was answered, so it is not ok; and it works, so nobody need come.
 RULES = {

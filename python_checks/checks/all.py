@@ -49,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     model_files.add_arguments(parser, alone=False)
     opt.add_timeout(parser, TIMEOUT)
     opt.add_remember(parser)
+    parser.set_defaults(path=health.PATH)  # of what is typed
 
 
 def run(options: argparse.Namespace, timed: Timed) -> list[Result]:

@@ -11,7 +11,7 @@ from python_checks.canary import memory as strikes
 from python_checks.canary.contact import converse, embed, full_step, look
 from python_checks.canary.liveness import Facts
 from python_checks.canary.memory import Memory
-from python_checks.canary.rules import Ruling, judge, patience
+from python_checks.canary.rules import HANDS_OFF, Ruling, judge, patience
 from python_checks.core import notify
 from python_checks.core import options as opt
 from python_checks.core.result import CheckError, Figure, Result, State
@@ -153,6 +153,7 @@ def report(verdict: Ruling, facts: Facts) -> Result:
         Figure("strikes", memory.strikes),
         Figure("heals", len(memory.heals)),
         Figure("gave_up", int(memory.gave_up)),
+        Figure("hands_off", int(verdict.condition in HANDS_OFF)),
         Figure("patience", patience(memory), "s"),
     ]
     if facts.chat.kind != "none":

@@ -27,7 +27,7 @@ def written() -> Iterator[tuple[str, Path]]:
         places = [REPOSITORY / "roles" / role]
         places += [REPOSITORY / "templates" / each for each in TEMPLATES.get(role, ())]
         for path in (each for place in places for each in sorted(place.rglob("*"))):
-            if path.suffix in (".yml", ".j2"):
+            if path.suffix in (".yml", ".j2") and "files" not in path.parts:
                 yield role, path
     for pattern in ("ansible/*.yml", "ansible/templates/*", "ansible/vars/*", "inventory/**/*.yml"):
         yield from (("", path) for path in sorted(REPOSITORY.glob(pattern)))

@@ -167,7 +167,10 @@ def test_variables_exist(name: str) -> None:
         r"(?<![\w./-])(?:host|service|vllm|backend|gateway|monitoring)_[a-z_]+(?![\w/])", text
     ):
         if word.startswith(METRIC):
-            source = (REPOSITORY / "python_checks/report/textfile.py").read_text(encoding="utf-8")
+            names = ("report/textfile.py", "checks/canary.py")
+            source = "".join(
+                (REPOSITORY / "python_checks" / each).read_text(encoding="utf-8") for each in names
+            )
             assert f'"{word.removeprefix(METRIC)}"' in source, word
         else:
             assert word in variables(), f"{name}: there is no variable {word}"

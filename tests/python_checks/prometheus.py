@@ -11,6 +11,13 @@ import pytest
 from tests.python_checks.support import ROOT
 
 SECONDS = 300  # for some 30 MB
+PACKAGES = {
+    "prometheus": "prometheus",
+    "promtool": "prometheus",
+    "prometheus-alertmanager": "prometheus-alertmanager",
+    "amtool": "prometheus-alertmanager",
+    "prometheus-node-exporter": "prometheus-node-exporter",
+}
 FETCH = 'name=$1; shift; apt-get "$@" update && apt-get "$@" download "$name" && dpkg -x "$name"_*.deb .'
 
 
@@ -22,6 +29,14 @@ def promtool() -> str:
 def node_exporter() -> str:
     """Return the path of the exporter with the textfile collector."""
     return _program("prometheus-node-exporter", "prometheus-node-exporter")
+
+
+def all_programs(directory: Path) -> Path:
+    """Make a directory with links to all of them, by their names in Debian, as roles/monitoring looks for them."""
+    directory.mkdir()
+    for name, package in PACKAGES.items():
+        (directory / name).symlink_to(_program(name, package))
+    return directory
 
 
 def _program(name: str, package: str) -> str:
@@ -48,5 +63,6 @@ def _program(name: str, package: str) -> str:
         )
         if done.returncode:
             pytest.fail(f"{name} cannot be fetched (exit code {done.returncode}):\n{done.stdout}")
-        os.replace(Path(scratch) / "usr" / "bin" / name, kept)
+        for each in (Path(scratch) / "usr" / "bin").iterdir():
+            os.replace(each, kept.with_name(each.name))
     return str(kept)

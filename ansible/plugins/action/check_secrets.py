@@ -15,7 +15,7 @@ from ansible.parsing.vault import VaultHelper
 
 from ansible.plugins.action import ActionBase
 
-ROLES = ("vllm", "backend")
+ROLES = ("vllm", "backend", "monitoring")
 KEY = "VLLM_API_KEY"
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 SECRET = re.compile(

@@ -30,6 +30,7 @@ MADE = (
     "python",
     "vllm",
     "gateway",
+    "monitoring",
     "logs",
 )
 # Of the backend, and their names in its environment.

@@ -60,6 +60,7 @@ def test_the_chat_is_tiny_and_figures_are_kept(canary: Canary, server: Server) -
         "strikes",
         "heals",
         "gave_up",
+        "hands_off",
         "patience",
         "chat",
     ]  # no counters, and yet alive

@@ -104,6 +104,7 @@ def test_what_hangs_is_restarted(canary: Supervised) -> None:
         "strikes": 1,
         "heals": 1,
         "gave_up": 0,
+        "hands_off": 0,
         "chat": 1,
         "patience": 1,
     }

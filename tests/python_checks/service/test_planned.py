@@ -10,6 +10,7 @@ import pytest
 from python_checks.canary.liveness import Facts, situation
 from python_checks.canary.memory import Memory
 from python_checks.canary.rules import judge
+from python_checks.checks import canary
 from python_checks.core.result import State
 from python_checks.core.words import clock
 from python_checks.doctor import diagnosis
@@ -76,6 +77,8 @@ def test_the_canary_takes_it_for_maintenance(host: Hosted) -> None:
     found = judge(facts, Memory(strikes=2), 1000.0, 900)
     assert (found.state, found.heal, found.memory.strikes) == (State.OK, "", 0)
     assert found.reason.startswith("stopped by plan until ")
+    figures = {figure.name: figure.value for figure in canary.report(found, facts).figures}
+    assert figures["hands_off"] == 1  # alerts are silent
 
 
 def test_status_and_doctor_say_until_when() -> None:

@@ -1,0 +1,58 @@
+"""Record what a real service serves at /metrics, for names.py: ``python tests/monitoring/record.py NAME URL``.
+
+NAME is vllm, haproxy or node; URL its /metrics, such as http://127.0.0.1:9100/metrics, or - for standard input:
+``ssh HOST curl -s http://127.0.0.1:9100/metrics | python tests/monitoring/record.py node -``. Without a URL it is what vLLM's own logger
+registers, without an engine; that takes a Python with vLLM: ``/opt/vllm/venvs/vllm-.../bin/python tests/monitoring/record.py vllm``.
+"""
+
+from __future__ import annotations
+
+import sys
+import urllib.request
+from pathlib import Path
+from types import SimpleNamespace
+
+PLACE = Path(__file__).with_name("recorded")
+# The exporters' own, and times of creation.
+LEFT_OUT = ("python_", "process_", "go_", "promhttp_", "node_scrape_", "node_exporter_")
+
+
+def scraped(url: str) -> str:
+    """Return what a service tells, or what somebody asked it."""
+    if url == "-":
+        return sys.stdin.read()
+    with urllib.request.urlopen(url, timeout=10) as reply:
+        return str(reply.read().decode())
+
+
+def logged() -> str:
+    """Return what vLLM's logger registers. Its configuration is a stand-in with the few attributes that the logger reads."""
+    import prometheus_client
+    from vllm.config import ObservabilityConfig
+    from vllm.v1.metrics.loggers import PrometheusStatLogger
+    from vllm.v1.metrics.stats import IterationStats, SchedulerStats
+
+    absent = ("speculative", "kv_transfer", "ec_transfer", "lora", "watermark")
+    configuration = SimpleNamespace(
+        observability_config=ObservabilityConfig(),
+        model_config=SimpleNamespace(
+            served_model_name="gpt-oss-120b", max_model_len=131072, is_diffusion=False
+        ),
+        cache_config=SimpleNamespace(metrics_info=lambda: {"block_size": "16"}),
+        **{f"{name}_config": None for name in absent},
+    )
+    logger = PrometheusStatLogger(configuration, [0])
+    logger.log_engine_initialized()
+    logger.record(SchedulerStats(), IterationStats(), engine_idx=0)
+    return str(prometheus_client.generate_latest().decode())
+
+
+def kept(text: str) -> str:
+    """Return the samples that rules and dashboards may ask for, without the words about them."""
+    lines = [line for line in text.splitlines() if line and not line.startswith(("#", *LEFT_OUT))]
+    return "".join(f"{line}\n" for line in lines if "_created{" not in line)
+
+
+if __name__ == "__main__":
+    name, *urls = sys.argv[1:]
+    (PLACE / f"{name}.prom").write_text(kept(scraped(urls[0]) if urls else logged()))
