@@ -9,13 +9,19 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.monitoring.served import SAMPLE, recorded
+from tests.monitoring.served import SAMPLE, moved, recorded
 from tests.python_checks.prometheus import promtool
 
 STEP = 120  # seconds between two samples
 DAY = 86400
+MORE = 400  # times what was recorded, which was a minute's work of a tiny model
 TTFT, WRITTEN = "vllm:time_to_first_token_seconds_bucket", "vllm:generation_tokens_total"
 KEYS = re.compile(r"vllm_gateway_key_(requests|errors|tokens)_total")
+
+
+def busy_day(job: str) -> str:
+    """Return what a host says after a day."""
+    return moved(recorded(job), MORE - 1)
 
 
 def samples(text: str) -> Iterator[tuple[str, str, float]]:
@@ -31,12 +37,12 @@ def busy(hour: float) -> float:
 
 
 def counters(instance: str, shift: float) -> Iterator[tuple[str, list[float]]]:
-    """Yield series and values of what grows over the day, up to what was recorded."""
+    """Yield series and values of what grows over the day, up to what a host says now."""
     loads = [busy((step * STEP / 3600 + shift) % 24) for step in range(DAY // STEP)]
     total, sums = sum(loads), [0.0]
     for load in loads:
         sums.append(sums[-1] + load / total)
-    for name, labels, value in samples(recorded("vllm")):
+    for name, labels, value in samples(busy_day("vllm")):
         if name in (TTFT, WRITTEN):
             # First tokens come later the busier it is: some of the quick ones are then counted in slow buckets only.
             slow = [0.0]
@@ -46,9 +52,9 @@ def counters(instance: str, shift: float) -> Iterator[tuple[str, list[float]]]:
             late = 0.12 if name == TTFT and edge < 1 else 0.0
             values = [value * (done - late * extra) for done, extra in zip(sums, slow, strict=True)]
             yield f'{name}{{{labels},instance="{instance}",service="vllm",job="vllm"}}', values
-    for name, labels, value in samples(recorded("node")):
+    for name, labels, value in samples(busy_day("node")):
         if KEYS.fullmatch(name):
-            yield f'{name}{{{labels},instance="{instance}",job="node"}}', [value * done * 40 for done in sums]
+            yield f'{name}{{{labels},instance="{instance}",job="node"}}', [value * done for done in sums]
 
 
 def verdicts(instance: str, state: Callable[[str, float], float]) -> Iterator[tuple[str, list[float]]]:
@@ -58,6 +64,12 @@ def verdicts(instance: str, state: Callable[[str, float], float]) -> Iterator[tu
             probe = labels.partition('probe="')[2].partition('"')[0]
             values = [state(probe, 24 - step * STEP / 3600) for step in range(DAY // STEP + 1)]
             yield f'{name}{{{labels},instance="{instance}",job="node"}}', values
+
+
+def alert(instance: str, name: str) -> Iterator[tuple[str, list[float]]]:
+    """Yield an alert that fires since ten minutes."""
+    labels = f'alertname="{name}",alertstate="firing",instance="{instance}",service="vllm",severity="critical"'
+    yield f"ALERTS{{{labels}}}", [1.0] * (600 // STEP)
 
 
 def remember(data: Path, series: Iterator[tuple[str, list[float]]]) -> None:

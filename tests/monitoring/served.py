@@ -25,7 +25,7 @@ SCRAPES = Path(__file__).with_name("scrapes")
 # Which recordings a host answers with, by the job of the scrape list.
 JOBS = {"vllm": ["vllm"], "node": ["node", "systemd"], "gateway": ["haproxy"], "gpu": ["gpu"]}
 SAMPLE = re.compile(r"(?P<name>[^{ ]+)(?P<labels>\{.*\})? (?P<value>\S+)")
-GROWTH = 0.1  # of what was recorded, from one scrape to the next
+GROWTH = 0.1  # of what was recorded, from one scrape to the next, where nothing else is said
 SECONDS = 60  # for Prometheus to have what a test needs
 
 
@@ -35,15 +35,15 @@ def recorded(job: str) -> str:
     return re.sub(r"(?m)^(vllm_probe_last_run_timestamp_seconds\{.*\}) .*", rf"\g<1> {time.time():.1f}", text)
 
 
-def moved(text: str, scrapes: int) -> str:
-    """Return a recording as it would be some scrapes later: counters and histograms have grown, gauges are as they were."""
+def moved(text: str, growth: float) -> str:
+    """Return a recording as it would be later: counters and histograms have grown by this share, gauges are as they were."""
     kinds = dict(re.findall(r"(?m)^# TYPE (\S+) (\S+)", text))
 
     def line(found: re.Match[str]) -> str:
         name, labels, value = found.group("name"), found.group("labels") or "", float(found.group("value"))
         family = re.sub(r"_(bucket|sum|count)$", "", name)
         if kinds.get(name) == "counter" or kinds.get(family) == "histogram":
-            value *= 1 + GROWTH * scrapes
+            value *= 1 + growth
         return f"{name}{labels} {value:.17g}"
 
     return "\n".join(each if each.startswith("#") else SAMPLE.sub(line, each) for each in text.splitlines()) + "\n"
@@ -55,6 +55,7 @@ class Site:
 
     says: Mapping[tuple[str, str], str | None]
     url: str = ""
+    growth: float = GROWTH
     scrapes: Counter[str] = field(default_factory=Counter)
 
 
@@ -70,7 +71,7 @@ def exporters(site: Site) -> Iterator[None]:
                 self.send_error(503)
                 return
             site.scrapes[self.path] += 1
-            body = moved(text, site.scrapes[self.path]).encode()
+            body = moved(text, site.growth * site.scrapes[self.path]).encode()
             self.send_response(200)
             self.send_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
             self.send_header("Content-Length", str(len(body)))

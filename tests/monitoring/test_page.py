@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from tests.monitoring.browser import PROGRAM, Tab, chromium
-from tests.monitoring.past import counters, remember, verdicts
+from tests.monitoring.past import alert, busy_day, counters, remember, verdicts
 from tests.monitoring.served import JOBS, Prometheus, Site, recorded, scraped
 
 PHONE, DESK = (360, 780), (1180, 900)
@@ -45,14 +45,15 @@ def scene(home: Path, says: dict[tuple[str, str], str | None], ago: float) -> It
         )
         for host, shift in (("ml35", 0.0), ("ml36", 3.0))
     )
-    remember(home / "data", chain.from_iterable(past))
-    with scraped(home, Site(says), scrapes=3) as prometheus:
+    firing = alert("ml36", "VllmCanaryFailed") if ago else iter(())
+    remember(home / "data", chain(firing, chain.from_iterable(past)))
+    with scraped(home, Site(says, growth=0), scrapes=3) as prometheus:
         yield Scene(prometheus, f"{prometheus.url}/consoles/status.html")
 
 
 def hosts() -> dict[tuple[str, str], str | None]:
     """Return what two hosts say that are well."""
-    return {(host, job): recorded(job) for host in ("ml35", "ml36") for job in JOBS if job != "gpu"}
+    return {(host, job): busy_day(job) for host in ("ml35", "ml36") for job in JOBS if job != "gpu"}
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +65,7 @@ def well(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
 def red(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     """The vLLM of ml36 answers nobody, and its canary says so since two hours."""
     says = hosts() | {("ml36", "vllm"): None}
-    says["ml36", "node"] = re.sub(r'(?m)^(vllm_probe_state\{probe="canary".*\}) 0', r"\1 2", recorded("node"))
+    says["ml36", "node"] = re.sub(r'(?m)^(vllm_probe_state\{probe="canary".*\}) 0', r"\1 2", busy_day("node"))
     yield from scene(tmp_path_factory.mktemp("red"), says, 2)
 
 
@@ -99,8 +100,8 @@ def test_all_is_well(tab: Tab, well: Scene) -> None:
     tab.show(well.url, *DESK)
     keep(tab, "status-wide")
     words = text(tab)
-    assert text(tab, "h1") == "2 of 2 servers serve"
-    assert tab.ask("document.title") == "2 of 2 serve · vLLM"
+    assert text(tab, "h1") == "vLLM: 2 of 2 serving"
+    assert tab.ask("document.title") == "2 of 2 serving · vLLM"
     for part in ("ml35 · vllm", "ml36 · vllm", "0.32.0-c6931529720a", "Time to first token", "Tokens written a second", "team", "research"):
         assert part in words
     assert "Alerts" not in words
@@ -114,9 +115,9 @@ def test_figures_are_those_of_prometheus(tab: Tab, well: Scene) -> None:
     tokens = well.prometheus.query('sum(increase(vllm_gateway_key_tokens_total{key="team",kind="prompt"}[1d]))')
     shown = tab.ask("[...document.querySelectorAll('tbody tr')].map(row => [...row.cells].map(cell => cell.innerText))")
     assert [row[0] for row in shown] == ["team", "research"], "the largest first"
-    thousands = re.fullmatch(r"([\d.]+)k", shown[0][3])
-    assert thousands
-    assert float(thousands.group(1)) * 1000 == pytest.approx(float(tokens[0]["value"][1]), rel=0.05)
+    millions = re.fullmatch(r"([\d.]+)M", shown[0][3])
+    assert millions
+    assert float(millions.group(1)) * 1e6 == pytest.approx(float(tokens[0]["value"][1]), rel=0.05)
     curves = tab.ask("[...document.querySelectorAll('path.line')].map(path => path.getAttribute('d').split(/[ML]/).slice(1).map(p => p.split(' ')))")
     assert len(curves) == 4
     written = curves[1]
@@ -149,8 +150,9 @@ def test_in_the_dark(tab: Tab, red: Scene, size: tuple[int, int]) -> None:
 def test_something_is_wrong(tab: Tab, red: Scene) -> None:
     tab.show(red.url, *DESK)
     keep(tab, "status-red")
-    assert text(tab, "h1") == "1 of 2 servers serve"
-    assert text(tab, "article").splitlines()[:2] == ["ml36 · vllm", "does not serve"], "the worst first"
+    assert text(tab, "h1") == "vLLM: 1 of 2 serving"
+    assert text(tab, "article").splitlines()[:2] == ["ml36 · vllm", "not serving"], "the worst first"
+    assert text(tab, ".alerts").split() == ["VllmCanaryFailed", "ml36", "vllm", "critical"]
     assert tab.ask("document.querySelectorAll('rect.state2').length") in (4, 5), "two hours"
     readable(tab, DESK[0])
 
@@ -160,7 +162,7 @@ def test_a_canary_that_fell_silent(tab: Tab, tmp_path: Path) -> None:
     says = {("ml35", "node"): re.sub(r"(vllm_probe_last_run_timestamp_seconds\{probe=\"canary\".*\}) .*", r"\1 1e9", recorded("node"))}
     with scraped(tmp_path, Site(says), scrapes=2) as prometheus:
         tab.show(f"{prometheus.url}/consoles/status.html", *DESK)
-        assert text(tab, "h1") == "0 of 1 server serves"
+        assert text(tab, "h1") == "vLLM: 0 of 1 serving"
         assert "unknown" in text(tab, "article")
         assert "No requests in the last 24 hours." in text(tab, "article")
 
