@@ -95,7 +95,7 @@ def scrape_list(site: Site) -> str:
     jobs: dict[str, list[dict[str, Any]]] = {}
     for instance, job in site.says:
         labels = {"instance": instance, "__metrics_path__": f"/{instance}/{job}"}
-        labels |= {"service": "vllm"} if job == "vllm" else {}
+        labels |= {"service": job} if job in ("vllm", "gateway") else {}
         jobs.setdefault(job, []).append({"targets": [site.url], "labels": labels})
     configs = [{"job_name": job, "static_configs": targets} for job, targets in jobs.items()]
     return yaml.safe_dump({"global": {"scrape_interval": "1s", "scrape_timeout": "1s"}, "scrape_configs": configs})

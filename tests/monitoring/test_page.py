@@ -167,6 +167,17 @@ def test_a_canary_that_fell_silent(tab: Tab, tmp_path: Path) -> None:
         assert "No requests in the last 24 hours." in text(tab, "article")
 
 
+def test_a_pause_is_no_fault(tab: Tab, tmp_path: Path) -> None:
+    says = hosts()
+    says["ml36", "node"] = recorded("node") + 'vllm_probe_hands_off{probe="canary",service="vllm"} 1\n'
+    with scraped(tmp_path, Site(says), scrapes=2) as prometheus:
+        tab.show(f"{prometheus.url}/consoles/status.html", *PHONE)
+        assert text(tab, "h1") == "vLLM: 1 of 2 serving"
+        assert tab.ask("document.querySelector('h1').className") == "word state1"
+        assert tab.ask("[...document.querySelectorAll('article .word')].map(word => word.innerText).sort()") == ["paused", "serving"]
+        readable(tab, PHONE[0])
+
+
 def test_before_anything_is_scraped(tab: Tab, tmp_path: Path) -> None:
     with scraped(tmp_path, Site({("ml35", "gpu"): recorded("gpu")}), scrapes=2) as prometheus:
         page = requests.get(f"{prometheus.url}/consoles/status.html", timeout=20)
