@@ -12,7 +12,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from grafana_foundation_sdk.builders import common, dashboard, prometheus, stat, statetimeline, table, timeseries
+from grafana_foundation_sdk.builders import (
+    common,
+    dashboard,
+    prometheus,
+    stat,
+    statetimeline,
+    table,
+    timeseries,
+)
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import common as common_models
 from grafana_foundation_sdk.models import dashboard as models
@@ -23,7 +31,12 @@ OUTPUT = Path(__file__).resolve().parents[1] / "roles/monitoring/files/dashboard
 SOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
 WIDTH = 24  # columns of a Grafana dashboard
 KINDS = {"lines": timeseries, "states": statetimeline, "number": stat, "table": table}
-WORDS = {"0": ("ok", "green"), "1": ("warning", "yellow"), "2": ("critical", "red"), "3": ("unknown", "purple")}
+WORDS = {
+    "0": ("ok", "green"),
+    "1": ("warning", "yellow"),
+    "2": ("critical", "red"),
+    "3": ("unknown", "purple"),
+}
 WINDOW = "[$__rate_interval]"
 
 
@@ -93,16 +106,20 @@ FLEET_PAGE = Page(
             Panel(
                 "First token, 95 %",
                 {
-                    f"histogram_quantile(0.95, sum by (le, {BOTH}) (rate(vllm:time_to_first_token_seconds_bucket{{{FLEET}}}{WINDOW})))": EACH
+                    f"histogram_quantile(0.95, {rate('vllm:time_to_first_token_seconds_bucket', FLEET, 'le, ' + BOTH)})": EACH
                 },
                 "s",
                 "Nineteen of twenty requests get their first token sooner.",
             ),
-            Panel("KV cache in use", {f"max by ({BOTH}) (vllm:kv_cache_usage_perc{{{FLEET}}})": EACH}, "percentunit"),
+            Panel(
+                "KV cache in use",
+                {f"max by ({BOTH}) (vllm:kv_cache_usage_perc{{{FLEET}}})": EACH},
+                "percentunit",
+            ),
             Panel(
                 "Gateway: share of 5xx",
                 {
-                    f'{rate("haproxy_frontend_http_responses_total", FLEET + ",code=" + chr(34) + "5xx" + chr(34), "instance, proxy")}'
+                    f"{rate('haproxy_frontend_http_responses_total', FLEET + ',code=' + chr(34) + '5xx' + chr(34), 'instance, proxy')}"
                     f" / {rate('haproxy_frontend_http_responses_total', FLEET, 'instance, proxy')}": "{{instance}} {{proxy}}"
                 },
                 "percentunit",
@@ -117,7 +134,9 @@ FLEET_PAGE = Page(
             ),
             Panel(
                 "Disk space left",
-                {f'min by (instance, device) (node_filesystem_avail_bytes{{fstype!~"tmpfs|ramfs",{FLEET}}})': "{{instance}} {{device}}"},
+                {
+                    f'min by (instance, device) (node_filesystem_avail_bytes{{fstype!~"tmpfs|ramfs",{FLEET}}})': "{{instance}} {{device}}"
+                },
                 "bytes",
                 span=12,
             ),
@@ -126,6 +145,7 @@ FLEET_PAGE = Page(
 )
 
 HOST = 'instance="$instance"'
+UNITS = 'name=~"(vllm.*|backend|gateway)[.]service"'
 ONE = f'{HOST},service=~"$service"'
 SERVER_PAGE = Page(
     "server",
@@ -137,7 +157,12 @@ SERVER_PAGE = Page(
     },
     {
         "Verdicts": [
-            Panel("Probes", {f"max by (probe, service) (vllm_probe_state{{{ONE}}})": "{{probe}} of {{service}}"}, kind="states", span=12),
+            Panel(
+                "Probes",
+                {f"max by (probe, service) (vllm_probe_state{{{ONE}}})": "{{probe}} of {{service}}"},
+                kind="states",
+                span=12,
+            ),
             Panel(
                 "The canary's chat",
                 {f"max by (service) (vllm_probe_chat_seconds{{{ONE}}})": "{{service}}: time to the answer"},
@@ -168,7 +193,11 @@ SERVER_PAGE = Page(
                 },
                 "s",
             ),
-            Panel("Requests by their end", {rate("vllm:request_success_total", ONE, "finished_reason"): "{{finished_reason}}"}, "reqps"),
+            Panel(
+                "Requests by their end",
+                {rate("vllm:request_success_total", ONE, "finished_reason"): "{{finished_reason}}"},
+                "reqps",
+            ),
         ],
         "Load": [
             Panel(
@@ -195,20 +224,31 @@ SERVER_PAGE = Page(
                 "percentunit",
                 "A full cache alone is normal under load; with preemptions it is too small.",
             ),
-            Panel("Steps of the engine a second", {f"sum(rate(vllm:iteration_tokens_total_count{{{ONE}}}{WINDOW}))": "steps"}),
-            Panel("Preemptions a second", {f"sum(rate(vllm:num_preemptions_total{{{ONE}}}{WINDOW}))": "requests put back"}),
+            Panel(
+                "Steps of the engine a second",
+                {f"sum(rate(vllm:iteration_tokens_total_count{{{ONE}}}{WINDOW}))": "steps"},
+            ),
+            Panel(
+                "Preemptions a second",
+                {f"sum(rate(vllm:num_preemptions_total{{{ONE}}}{WINDOW}))": "requests put back"},
+            ),
             Panel(
                 "Starts and restarts",
                 {
                     f"sum by (service) (changes(process_start_time_seconds{{{ONE}}}{WINDOW}))": "{{service}} started",
-                    f'sum by (name) (increase(node_systemd_service_restart_total{{{HOST},name=~"(vllm.*|backend|gateway)[.]service"}}{WINDOW}))': (
+                    f"sum by (name) (increase(node_systemd_service_restart_total{{{HOST},{UNITS}}}{WINDOW}))": (
                         "{{name}} restarted by systemd"
                     ),
                 },
             ),
         ],
         "GPUs, where dcgm-exporter runs": [
-            Panel("At work", {f"avg by (gpu) (DCGM_FI_DEV_GPU_UTIL{{{HOST}}}) / 100": "GPU {{gpu}}"}, "percentunit", span=6),
+            Panel(
+                "At work",
+                {f"avg by (gpu) (DCGM_FI_DEV_GPU_UTIL{{{HOST}}}) / 100": "GPU {{gpu}}"},
+                "percentunit",
+                span=6,
+            ),
             Panel(
                 "Memory in use",
                 {
@@ -218,15 +258,28 @@ SERVER_PAGE = Page(
                 "percentunit",
                 span=6,
             ),
-            Panel("Temperature", {f"max by (gpu) (DCGM_FI_DEV_GPU_TEMP{{{HOST}}})": "GPU {{gpu}}"}, "celsius", span=6),
-            Panel("Power", {f"max by (gpu) (DCGM_FI_DEV_POWER_USAGE{{{HOST}}})": "GPU {{gpu}}"}, "watt", span=6),
+            Panel(
+                "Temperature",
+                {f"max by (gpu) (DCGM_FI_DEV_GPU_TEMP{{{HOST}}})": "GPU {{gpu}}"},
+                "celsius",
+                span=6,
+            ),
+            Panel(
+                "Power", {f"max by (gpu) (DCGM_FI_DEV_POWER_USAGE{{{HOST}}})": "GPU {{gpu}}"}, "watt", span=6
+            ),
         ],
         "Host": [
-            Panel("Processors at work", {f'1 - avg(rate(node_cpu_seconds_total{{mode="idle",{HOST}}}{WINDOW}))': "busy"}, "percentunit"),
+            Panel(
+                "Processors at work",
+                {f'1 - avg(rate(node_cpu_seconds_total{{mode="idle",{HOST}}}{WINDOW}))': "busy"},
+                "percentunit",
+            ),
             Panel("Memory left", {f"max(node_memory_MemAvailable_bytes{{{HOST}}})": "available"}, "bytes"),
             Panel(
                 "Disk space left",
-                {f'min by (device) (node_filesystem_avail_bytes{{fstype!~"tmpfs|ramfs",{HOST}}})': "{{device}}"},
+                {
+                    f'min by (device) (node_filesystem_avail_bytes{{fstype!~"tmpfs|ramfs",{HOST}}})': "{{device}}"
+                },
                 "bytes",
             ),
         ],
@@ -247,19 +300,27 @@ KEYS_PAGE = Page(
         "Keys": [
             Panel(
                 "Tokens in this time",
-                {f"sum by (key, service, kind) (increase(vllm_gateway_key_tokens_total{{{KEYS}}}{IN_RANGE}))": ""},
+                {
+                    f"sum by (key, service, kind) (increase(vllm_gateway_key_tokens_total{{{KEYS}}}{IN_RANGE}))": ""
+                },
                 kind="table",
                 span=12,
-                about="To the token as vLLM counted them. For a month's accounts take ansible/usage.yml: Prometheus estimates between scrapes.",
+                about="As vLLM counted them. Prometheus estimates between scrapes; ansible/usage.yml gives a month to the token.",
             ),
             Panel(
                 "Requests in this time",
-                {f"sum by (key, service, model) (increase(vllm_gateway_key_requests_total{{{KEYS}}}{IN_RANGE}))": ""},
+                {
+                    f"sum by (key, service, model) (increase(vllm_gateway_key_requests_total{{{KEYS}}}{IN_RANGE}))": ""
+                },
                 kind="table",
                 span=12,
             ),
             Panel("Tokens a second", {rate("vllm_gateway_key_tokens_total", KEYS, "key"): "{{key}}"}),
-            Panel("Requests a second", {rate("vllm_gateway_key_requests_total", KEYS, "key"): "{{key}}"}, "reqps"),
+            Panel(
+                "Requests a second",
+                {rate("vllm_gateway_key_requests_total", KEYS, "key"): "{{key}}"},
+                "reqps",
+            ),
             Panel(
                 "Refused or failed",
                 {
@@ -272,17 +333,28 @@ KEYS_PAGE = Page(
             ),
         ],
         "Gateway": [
-            Panel("Replies a second", {rate("haproxy_frontend_http_responses_total", FLEET, "proxy, code"): "{{proxy}} {{code}}"}, "reqps"),
+            Panel(
+                "Replies a second",
+                {rate("haproxy_frontend_http_responses_total", FLEET, "proxy, code"): "{{proxy}} {{code}}"},
+                "reqps",
+            ),
             Panel(
                 "Refused by the gateway itself",
                 {rate("haproxy_frontend_intercepted_requests_total", FLEET, "proxy"): "{{proxy}}"},
                 "reqps",
                 "No key, wrong key, no such route, over a limit. These reached no server.",
             ),
-            Panel("Connections", {f"sum by (instance, proxy) (haproxy_frontend_current_sessions{{{FLEET}}})": "{{instance}} {{proxy}}"}),
+            Panel(
+                "Connections",
+                {
+                    f"sum by (instance, proxy) (haproxy_frontend_current_sessions{{{FLEET}}})": "{{instance}} {{proxy}}"
+                },
+            ),
             Panel(
                 "Server behind it in the rotation",
-                {f'max by (instance, proxy) (haproxy_server_status{{state="UP",{FLEET}}})': "{{instance}} {{proxy}}"},
+                {
+                    f'max by (instance, proxy) (haproxy_server_status{{state="UP",{FLEET}}})': "{{instance}} {{proxy}}"
+                },
                 about="0 while it restarts: requests then wait in the gateway.",
             ),
             Panel(
@@ -290,7 +362,11 @@ KEYS_PAGE = Page(
                 {rate("haproxy_frontend_bytes_out_total", FLEET, "proxy"): "{{proxy}}"},
                 "Bps",
             ),
-            Panel("Left by the client", {rate("haproxy_backend_client_aborts_total", FLEET, "proxy"): "{{proxy}}"}, "reqps"),
+            Panel(
+                "Left by the client",
+                {rate("haproxy_backend_client_aborts_total", FLEET, "proxy"): "{{proxy}}"},
+                "reqps",
+            ),
         ],
     },
 )
@@ -312,11 +388,16 @@ def built(panel: Panel) -> Any:
         query = query.instant() if at_once else query.range()
         builder = builder.with_target(query.format(PromQueryFormat.TABLE) if panel.kind == "table" else query)
     if panel.kind == "states":
-        results = {value: models.ValueMappingResult(text=text, color=colour) for value, (text, colour) in WORDS.items()}
+        results = {
+            value: models.ValueMappingResult(text=text, color=colour)
+            for value, (text, colour) in WORDS.items()
+        }
         builder = builder.mappings([models.ValueMap(options=results)])
     if panel.kind == "lines":
         shown = common.VizLegendOptions().show_legend(True).display_mode(common_models.LegendDisplayMode.LIST)
-        builder = builder.min(0).fill_opacity(10).legend(shown.placement(common_models.LegendPlacement.BOTTOM))
+        builder = (
+            builder.min(0).fill_opacity(10).legend(shown.placement(common_models.LegendPlacement.BOTTOM))
+        )
     return builder
 
 
@@ -324,11 +405,17 @@ def document(page: Page) -> str:
     """Return the JSON of a dashboard."""
     builder = dashboard.Dashboard(page.title).uid(f"vllm-deploy-{page.name}").description(page.about)
     builder = builder.tags(["vllm-deploy"]).time("now-6h", "now").refresh("30s").readonly()
-    builder = builder.with_variable(dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus"))
+    builder = builder.with_variable(
+        dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus")
+    )
     for name, query in page.variables.items():
         several = not (page is SERVER_PAGE and name == "instance")
-        variable = dashboard.QueryVariable(name).query(query).datasource(SOURCE).multi(several).include_all(several)
-        variable = variable.refresh(models.VariableRefresh.ON_TIME_RANGE_CHANGED).sort(models.VariableSort.ALPHABETICAL_ASC)
+        variable = (
+            dashboard.QueryVariable(name).query(query).datasource(SOURCE).multi(several).include_all(several)
+        )
+        variable = variable.refresh(models.VariableRefresh.ON_TIME_RANGE_CHANGED).sort(
+            models.VariableSort.ALPHABETICAL_ASC
+        )
         builder = builder.with_variable(variable.all_value(".*") if several else variable)
     now = RELEASED.format(labels=HOST if page is SERVER_PAGE else FLEET)
     marks = dashboard.AnnotationQuery().name("Releases").datasource(SOURCE).enable(True).icon_color("blue")
@@ -339,7 +426,11 @@ def document(page: Page) -> str:
             builder = builder.with_panel(built(panel))
     made = json.loads(json.dumps(builder.build(), cls=JSONEncoder))
     # Fields of Prometheus' annotations that the SDK does not know.
-    made["annotations"]["list"][0] |= {"titleFormat": "{{service}} {{release}}", "textFormat": "{{instance}}", "step": "60s"}
+    made["annotations"]["list"][0] |= {
+        "titleFormat": "{{service}} {{release}}",
+        "textFormat": "{{instance}}",
+        "step": "60s",
+    }
     return json.dumps(made, indent=1, sort_keys=True) + "\n"
 
 

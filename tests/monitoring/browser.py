@@ -52,7 +52,9 @@ class Tab:
     def _next(self, deadline: float) -> dict[str, Any]:
         """Return the next message, and keep the name of an event."""
         while b"\0" not in self.rest:
-            assert select.select([self.answers], [], [], max(0, deadline - time.monotonic()))[0], "Chromium says nothing"
+            assert select.select([self.answers], [], [], max(0, deadline - time.monotonic()))[0], (
+                "Chromium says nothing"
+            )
             piece = os.read(self.answers, 2**20)
             assert piece, "Chromium has ended"
             self.rest += piece
@@ -63,7 +65,13 @@ class Tab:
 
     def show(self, url: str, width: int, height: int, *, dark: bool = False) -> None:
         """Load a page in a window of this size; what is narrow is a phone."""
-        self.tell("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
+        self.tell(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=width < 600,
+        )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.tell("Emulation.setEmulatedMedia", features=[scheme])
         self.events.clear()
@@ -97,7 +105,9 @@ def chromium(home: Path) -> Iterator[Tab]:
     argv = [PROGRAM, "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run"]
     argv += ["--remote-debugging-pipe", f"--user-data-dir={home}", "about:blank"]
     with (home / "log").open("ab") as log:
-        process = subprocess.Popen(argv, stdout=log, stderr=log, preexec_fn=pipes, close_fds=False, start_new_session=True)
+        process = subprocess.Popen(
+            argv, stdout=log, stderr=log, preexec_fn=pipes, close_fds=False, start_new_session=True
+        )
     os.close(ours[0])
     os.close(theirs[1])
     try:

@@ -68,7 +68,9 @@ def verdicts(instance: str, state: Callable[[str, float], float]) -> Iterator[tu
 
 def alert(instance: str, name: str) -> Iterator[tuple[str, list[float]]]:
     """Yield an alert that fires since ten minutes."""
-    labels = f'alertname="{name}",alertstate="firing",instance="{instance}",service="vllm",severity="critical"'
+    labels = (
+        f'alertname="{name}",alertstate="firing",instance="{instance}",service="vllm",severity="critical"'
+    )
     yield f"ALERTS{{{labels}}}", [1.0] * (600 // STEP)
 
 

@@ -46,7 +46,10 @@ def moved(text: str, growth: float) -> str:
             value *= 1 + growth
         return f"{name}{labels} {value:.17g}"
 
-    return "\n".join(each if each.startswith("#") else SAMPLE.sub(line, each) for each in text.splitlines()) + "\n"
+    return (
+        "\n".join(each if each.startswith("#") else SAMPLE.sub(line, each) for each in text.splitlines())
+        + "\n"
+    )
 
 
 @dataclass
@@ -98,7 +101,9 @@ def scrape_list(site: Site) -> str:
         labels |= {"service": job} if job in ("vllm", "gateway") else {}
         jobs.setdefault(job, []).append({"targets": [site.url], "labels": labels})
     configs = [{"job_name": job, "static_configs": targets} for job, targets in jobs.items()]
-    return yaml.safe_dump({"global": {"scrape_interval": "1s", "scrape_timeout": "1s"}, "scrape_configs": configs})
+    return yaml.safe_dump(
+        {"global": {"scrape_interval": "1s", "scrape_timeout": "1s"}, "scrape_configs": configs}
+    )
 
 
 @dataclass(frozen=True)
@@ -115,7 +120,9 @@ class Prometheus:
 
     def label_values(self, selector: str, label: str) -> list[str]:
         """Return the values of a label of some series."""
-        answer = requests.get(f"{self.url}/api/v1/label/{label}/values", params={"match[]": selector}, timeout=20).json()
+        answer = requests.get(
+            f"{self.url}/api/v1/label/{label}/values", params={"match[]": selector}, timeout=20
+        ).json()
         assert answer["status"] == "success", f"{selector}: {answer['error']}"
         return list(answer["data"])
 

@@ -12,7 +12,10 @@ import pytest
 
 from tests.monitoring.served import JOBS, ROOT, Prometheus, Site, recorded, scraped
 
-DASHBOARDS = {path.stem: json.loads(path.read_text()) for path in sorted((ROOT / "roles/monitoring/files/dashboards").glob("*.json"))}
+DASHBOARDS = {
+    path.stem: json.loads(path.read_text())
+    for path in sorted((ROOT / "roles/monitoring/files/dashboards").glob("*.json"))
+}
 # What Grafana would put in: one host where a dashboard asks for one, all where it asks for several.
 VALUES = {"instance": "ml35", "__rate_interval": "10s", "__range": "1m"}
 ALL = ".*"
@@ -82,7 +85,12 @@ def test_any_grafana_can_take_it(name: str) -> None:
     """No data source of another's Grafana is named, and each panel has room of its own."""
     dashboard = DASHBOARDS[name]
     assert {json.dumps(uid) for uid in _sources(dashboard)} == {'"${datasource}"'}
-    places = [(p["gridPos"]["y"] + y, p["gridPos"]["x"] + x) for p in dashboard["panels"] for y in range(p["gridPos"]["h"]) for x in range(p["gridPos"]["w"])]
+    places = [
+        (p["gridPos"]["y"] + y, p["gridPos"]["x"] + x)
+        for p in dashboard["panels"]
+        for y in range(p["gridPos"]["h"])
+        for x in range(p["gridPos"]["w"])
+    ]
     assert len(places) == len(set(places)), "panels lie on each other"
     assert max(x for _, x in places) < 24
 

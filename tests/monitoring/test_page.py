@@ -21,12 +21,25 @@ PICTURES = os.environ.get("PICTURES")  # a directory: docs/pictures, to renew th
 # The contrast of each text with what is behind it, as WCAG 2 counts it; 4.5 is its limit for small text.
 CONTRAST = """(() => {
   const parts = colour => colour.match(/[\\d.]+/g).map(Number);
-  const light = colour => { const [r, g, b] = parts(colour).map(c => c / 255).map(c => c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
-  const behind = e => { for (; e; e = e.parentElement) { const c = getComputedStyle(e).backgroundColor; if (parts(c)[3] !== 0) return c; } return 'rgb(255,255,255)'; };
-  return [...document.querySelectorAll('body *')].filter(e => [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim())).map(e => {
-    const [a, b] = [light(getComputedStyle(e).color), light(behind(e))].sort((x, y) => y - x); return [(a + 0.05) / (b + 0.05), e.textContent.trim()]; });
+  const linear = c => c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
+  const light = colour => {
+    const [r, g, b] = parts(colour).map(c => linear(c / 255));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b + 0.05;
+  };
+  const behind = e => {
+    while (e && parts(getComputedStyle(e).backgroundColor)[3] === 0) e = e.parentElement;
+    return e ? getComputedStyle(e).backgroundColor : 'rgb(255, 255, 255)';
+  };
+  const speaks = e => [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim());
+  return [...document.querySelectorAll('body *')].filter(speaks).map(e => {
+    const [a, b] = [light(getComputedStyle(e).color), light(behind(e))].sort((x, y) => y - x);
+    return [a / b, e.textContent.trim()];
+  });
 })()"""
+POINTS = """[...document.querySelectorAll('path.line')].map(
+  path => path.getAttribute('d').split(/[ML]/).slice(1).map(point => point.split(' ')))"""
+LOADED = """performance.getEntriesByType('resource').map(each => each.name)
+  .filter(name => !name.endsWith('/favicon.ico'))"""
 
 
 class Scene(NamedTuple):
@@ -41,7 +54,10 @@ def scene(home: Path, says: dict[tuple[str, str], str | None], ago: float) -> It
     past = (
         chain(
             counters(host, shift),
-            verdicts(host, lambda probe, hours, host=host: 2 * (host == "ml36" and probe == "canary" and hours < ago)),
+            verdicts(
+                host,
+                lambda probe, hours, host=host: 2 * (host == "ml36" and probe == "canary" and hours < ago),
+            ),
         )
         for host, shift in (("ml35", 0.0), ("ml36", 3.0))
     )
@@ -102,7 +118,15 @@ def test_all_is_well(tab: Tab, well: Scene) -> None:
     words = text(tab)
     assert text(tab, "h1") == "vLLM: 2 of 2 serving"
     assert tab.ask("document.title") == "2 of 2 serving · vLLM"
-    for part in ("ml35 · vllm", "ml36 · vllm", "0.32.0-c6931529720a", "Time to first token", "Tokens written a second", "team", "research"):
+    for part in (
+        "ml35 · vllm",
+        "ml36 · vllm",
+        "0.32.0-c6931529720a",
+        "Time to first token",
+        "Tokens written a second",
+        "team",
+        "research",
+    ):
         assert part in words
     assert "Alerts" not in words
     assert tab.ask("document.querySelectorAll('rect.state0').length") == 2 * 2 * 48
@@ -112,13 +136,17 @@ def test_all_is_well(tab: Tab, well: Scene) -> None:
 
 def test_figures_are_those_of_prometheus(tab: Tab, well: Scene) -> None:
     tab.show(well.url, *DESK)
-    tokens = well.prometheus.query('sum(increase(vllm_gateway_key_tokens_total{key="team",kind="prompt"}[1d]))')
-    shown = tab.ask("[...document.querySelectorAll('tbody tr')].map(row => [...row.cells].map(cell => cell.innerText))")
+    tokens = well.prometheus.query(
+        'sum(increase(vllm_gateway_key_tokens_total{key="team",kind="prompt"}[1d]))'
+    )
+    shown = tab.ask(
+        "[...document.querySelectorAll('tbody tr')].map(row => [...row.cells].map(cell => cell.innerText))"
+    )
     assert [row[0] for row in shown] == ["team", "research"], "the largest first"
     millions = re.fullmatch(r"([\d.]+)M", shown[0][3])
     assert millions
     assert float(millions.group(1)) * 1e6 == pytest.approx(float(tokens[0]["value"][1]), rel=0.05)
-    curves = tab.ask("[...document.querySelectorAll('path.line')].map(path => path.getAttribute('d').split(/[ML]/).slice(1).map(p => p.split(' ')))")
+    curves = tab.ask(POINTS)
     assert len(curves) == 4
     written = curves[1]
     noon = [each for each in written if each[0] == "24"]
@@ -129,7 +157,7 @@ def test_figures_are_those_of_prometheus(tab: Tab, well: Scene) -> None:
 def test_nothing_comes_from_elsewhere_and_no_script_runs(tab: Tab, well: Scene) -> None:
     tab.show(well.url, *DESK)
     assert tab.ask("document.scripts.length") == 0
-    assert tab.ask("performance.getEntriesByType('resource').filter(each => !each.name.endsWith('/favicon.ico')).map(each => each.name)") == []
+    assert tab.ask(LOADED) == []
 
 
 def test_on_a_phone(tab: Tab, well: Scene) -> None:
@@ -159,7 +187,11 @@ def test_something_is_wrong(tab: Tab, red: Scene) -> None:
 
 def test_a_canary_that_fell_silent(tab: Tab, tmp_path: Path) -> None:
     """Its old verdict says nothing about now."""
-    says = {("ml35", "node"): re.sub(r"(vllm_probe_last_run_timestamp_seconds\{probe=\"canary\".*\}) .*", r"\1 1e9", recorded("node"))}
+    says = {
+        ("ml35", "node"): re.sub(
+            r"(vllm_probe_last_run_timestamp_seconds\{probe=\"canary\".*\}) .*", r"\1 1e9", recorded("node")
+        )
+    }
     with scraped(tmp_path, Site(says), scrapes=2) as prometheus:
         tab.show(f"{prometheus.url}/consoles/status.html", *DESK)
         assert text(tab, "h1") == "vLLM: 0 of 1 serving"
@@ -174,7 +206,9 @@ def test_a_pause_is_no_fault(tab: Tab, tmp_path: Path) -> None:
         tab.show(f"{prometheus.url}/consoles/status.html", *PHONE)
         assert text(tab, "h1") == "vLLM: 1 of 2 serving"
         assert tab.ask("document.querySelector('h1').className") == "word state1"
-        assert tab.ask("[...document.querySelectorAll('article .word')].map(word => word.innerText).sort()") == ["paused", "serving"]
+        assert tab.ask(
+            "[...document.querySelectorAll('article .word')].map(word => word.innerText).sort()"
+        ) == ["paused", "serving"]
         readable(tab, PHONE[0])
 
 
