@@ -170,7 +170,6 @@ def test_on_a_phone(tab: Tab, well: Scene) -> None:
 @pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
 def test_in_the_dark(tab: Tab, red: Scene, size: tuple[int, int]) -> None:
     tab.show(red.url, *size, dark=True)
-    keep(tab, f"status-dark-{size[0]}")
     assert tab.ask("getComputedStyle(document.body).backgroundColor") == "rgb(18, 22, 28)"
     readable(tab, size[0])
 
