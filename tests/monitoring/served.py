@@ -128,7 +128,7 @@ class Prometheus:
 
 
 @contextmanager
-def scraped(home: Path, site: Site, *, scrapes: int = 5) -> Iterator[Prometheus]:
+def scraped(home: Path, site: Site, *, scrapes: int = 8) -> Iterator[Prometheus]:
     """Yield a Prometheus that has scraped each answering service of a site so many times; `home`/data may hold blocks of before."""
     with closing(socket.socket()) as place:
         place.bind(("127.0.0.1", 0))
