@@ -26,6 +26,11 @@ def promtool() -> str:
     return _program("promtool", "prometheus")
 
 
+def prometheus() -> str:
+    """Return the path of the server."""
+    return _program("prometheus", "prometheus")
+
+
 def node_exporter() -> str:
     """Return the path of the exporter with the textfile collector."""
     return _program("prometheus-node-exporter", "prometheus-node-exporter")
