@@ -15,7 +15,7 @@ from python_checks.checks import canary
 from python_checks.core.result import Result, State
 from python_checks.report import textfile
 
-RECORDED = Path(__file__).with_name("recorded")
+RECORDED = Path(__file__).with_name("scrapes")
 SAMPLE = re.compile(r"([a-zA-Z_:][\w:]*)(?:\{(.*)\})? \S+")
 LABEL = re.compile(r'(\w+)(=~|!~|!=|=)"((?:[^"\\]|\\.)*)"')
 # A name of a metric, with its matchers; what follows a name with a parenthesis is a function or a list of labels.

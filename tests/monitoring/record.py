@@ -1,18 +1,20 @@
-"""Record what a real service serves at /metrics, for names.py: ``python tests/monitoring/record.py NAME URL``.
+"""Record what a real service serves at /metrics, for names.py and served.py: ``python tests/monitoring/record.py NAME URL``.
 
 NAME is vllm, haproxy or node; URL its /metrics, such as http://127.0.0.1:9100/metrics, or - for standard input:
 ``ssh HOST curl -s http://127.0.0.1:9100/metrics | python tests/monitoring/record.py node -``. Without a URL it is what vLLM's own logger
 registers, without an engine; that takes a Python with vLLM: ``/opt/vllm/venvs/vllm-.../bin/python tests/monitoring/record.py vllm``.
+The node of a systemd host says what systemd.prom, which was written by hand, stands for: remove that then.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 import urllib.request
 from pathlib import Path
 from types import SimpleNamespace
 
-PLACE = Path(__file__).with_name("recorded")
+PLACE = Path(__file__).with_name("scrapes")
 # The exporters' own, and times of creation.
 LEFT_OUT = ("python_", "process_", "go_", "promhttp_", "node_scrape_", "node_exporter_")
 
@@ -48,9 +50,13 @@ def logged() -> str:
 
 
 def kept(text: str) -> str:
-    """Return the samples that rules and dashboards may ask for, without the words about them."""
-    lines = [line for line in text.splitlines() if line and not line.startswith(("#", *LEFT_OUT))]
-    return "".join(f"{line}\n" for line in lines if "_created{" not in line)
+    """Return what rules and dashboards may ask for, with the lines that tell its types."""
+    named = {line: line.removeprefix("# HELP ").removeprefix("# TYPE ") for line in text.splitlines() if line}
+    return "".join(
+        f"{line}\n"
+        for line, name in named.items()
+        if not name.startswith(LEFT_OUT) and not re.match(r"\w+_created\b", name.replace(":", "_"))
+    )
 
 
 if __name__ == "__main__":
