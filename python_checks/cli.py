@@ -47,13 +47,13 @@ CHECKS = {
     "conformance": "checks.conformance",
     "gateway": "checks.gateway",
     "usage": "checks.usage",
-    "key": "checks.key",
+    "key": "steps.key",
     "keys": "steps.keys",
     "rotation": "steps.rotation",
     "gateway-reload": "steps.gateway_reload",
     "gateway-certificate": "steps.gateway_certificate",
     "measure": "checks.measure",
-    "compare": "checks.compare",
+    "compare": "steps.compare",
     "all": "checks.all",
 }
 SEVERAL = ("conformance", "all", "measure")  # these return a result for each of their cases

@@ -11,7 +11,8 @@ from pathlib import Path
 from python_checks.core import command
 from python_checks.core.result import CheckError, Fault, State, shorten
 from python_checks.core.say import say
-from python_checks.service import journal, planned, reloading
+from python_checks.host import reloading
+from python_checks.service import journal, planned
 from python_checks.service.facts import Service
 from python_checks.service.registry import Row
 from python_checks.service.unit import Unit, call, of, puzzle

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from python_checks.service.reloading import judge
+from python_checks.host.reloading import judge
 
 BOOTED = 1_000_000.0
 STARTED = "ExecMainStartTimestampMonotonic=500000000"  # 500 s after the boot
