@@ -10,7 +10,7 @@ from python_checks.api.http import fetch
 from python_checks.checks import conformance, latency
 from python_checks.core import options as opt
 from python_checks.core.result import CheckError, Fault, Figure, Result, State, conclude, worst
-from python_checks.core.say import say
+from python_checks.core.say import count, say
 from python_checks.core.words import GIB, MIB
 from python_checks.gpu import inventory
 from python_checks.host import processes
@@ -71,7 +71,9 @@ def speed(runs: Sequence[Result]) -> Result:
     if not figures:
         return replace(runs[0], check="speed")
     state = worst([run.state for run in runs if run.figures])
-    words = say("median of {number} answers", number=sum(bool(run.figures) for run in runs))
+    words = count(
+        sum(bool(run.figures) for run in runs), "median of {number} answer", "median of {number} answers"
+    )
     return Result("speed", min(state, State.WARNING), words, figures=figures)
 
 
@@ -89,7 +91,7 @@ def memory(service: Service, url: str) -> Result:
     figures += [Figure("cache", tokens)] if tokens else []
     if not figures:
         return Result("memory", State.UNKNOWN, say("it does not run"))
-    words = say("of its {number} processes", number=len(pids))
+    words = count(len(pids), "of its {number} process", "of its {number} processes")
     return replace(conclude("memory", [], words), figures=tuple(figures))
 
 

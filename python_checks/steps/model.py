@@ -8,7 +8,7 @@ from pathlib import Path
 from python_checks.core import hidden, regular_file
 from python_checks.core import options as opt
 from python_checks.core.result import CheckError, Fault, Result, conclude
-from python_checks.core.say import msg, say
+from python_checks.core.say import count, msg, say
 from python_checks.core.words import GIB
 from python_checks.model import fetching, manifest, staged, staging
 from python_checks.model.download import Http
@@ -62,10 +62,11 @@ def run(options: argparse.Namespace) -> Result:
         words = say("{directory} is as its manifest says", directory=options.directory)
         return conclude("model", staged.faults(options.directory, sums, options.full), words)
     fetched = place.stage(source, sums, text)
-    words = say(
+    words = count(
+        len(sums),
+        "staged {directory}: {number} file, {size:.2f} GiB fetched in this run",
         "staged {directory}: {number} files, {size:.2f} GiB fetched in this run",
         directory=options.directory,
-        number=len(sums),
         size=fetched / GIB,
     )
     return conclude("model", [], words, {"files": len(sums), "fetched": fetched})
@@ -84,7 +85,7 @@ def _expect(options: argparse.Namespace, place: staging.Staging) -> Result:
             {"missing": {}, "there": True},
         )
     missing = place.plan(sums, given["sums"], given["sizes"])
-    words = say("{number} files are missing", number=len(missing))
+    words = count(len(missing), "{number} file is missing", "{number} files are missing")
     return conclude("model", [], words, {"missing": missing, "there": False})
 
 
