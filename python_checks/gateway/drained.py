@@ -37,9 +37,12 @@ def enter(socket: Path, file: Path, service: str) -> Said:
         CheckError, OSError: as `leave`.
     """
     _seen(socket, service)
+    state = ""
+    with suppress(FileNotFoundError, ConnectionRefusedError):
+        state = admin.ask(socket, "show servers state")
+    # Before the gateway is told: a reload that waits goes on at once and reads it. Also without a gateway, for one that starts later.
+    whole_file.write(file, kept(state, service))
     told = _told(socket, service, "ready")
-    # Also without a gateway: one that starts later must not take the service for drained.
-    whole_file.write(file, kept(admin.ask(socket, "show servers state") if told else ""))
     return say("the gateway lets requests go on to {service}", service=service) if told else _alone()
 
 
@@ -82,11 +85,12 @@ def _told(socket: Path, service: str, state: str) -> bool:
     return True
 
 
-def kept(state: str) -> str:
-    """Return what a reload must know of an answer to `show servers state`: the servers that an operator, or a step, took out."""
+def kept(state: str, but: str = "") -> str:
+    """Return what a reload must know of an answer to `show servers state`: the servers that an operator, or a step, took out, `but` one."""
     lines = [
         line
         for line in state.splitlines()[1:]
-        if line.startswith("#") or line.split()[ADMIN : ADMIN + 1] not in ([], [NOTHING])
+        if line.startswith("#")
+        or (line.split()[ADMIN : ADMIN + 1] not in ([], [NOTHING]) and line.split()[BACKEND] != but)
     ]
     return EMPTY + "".join(f"{line}\n" for line in lines)

@@ -17,6 +17,7 @@ from python_checks.gateway import options as own
 NEEDS: tuple[str, ...] = ()
 
 PAUSE = 0.2  # seconds between two looks
+GOING_ON = 0.5  # seconds until what was held has seen that it may go on (hold.lua): in a process that ends, no server counts any more
 MASTER = re.compile(r"^\d+\s+master\s+\d+ \[failed: (\d+)\]", re.MULTILINE)
 WORKER = re.compile(r"^(\d+)\s+worker\b", re.MULTILINE)
 START = 20.0  # seconds for a new process
@@ -45,6 +46,7 @@ def run(options: argparse.Namespace) -> Result:
     """Wait until nothing is drained, reload, and wait for the new process."""
     try:
         undrained(options.socket, time.monotonic() + options.deadline)
+        time.sleep(GOING_ON)
         before = processes(admin.ask(options.master, "show proc"))
     except (FileNotFoundError, ConnectionRefusedError) as error:
         raise CheckError(

@@ -17,6 +17,7 @@ import requests
 
 from tests.systemd.client import BODY, MODEL
 from tests.systemd.deployed import START, Host
+from tests.systemd.packages import install
 
 pytestmark = pytest.mark.long
 
@@ -157,8 +158,10 @@ def switch(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def door(deployed: Host, switch: list[str]) -> Iterator[Host]:
+def door(deployed: Host, switch: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     """Throw the switch, and at the end throw it back; write down what a client sees meanwhile."""
+    install(deployed, "haproxy", folder=tmp_path_factory.mktemp("packages") / "debs")
+    deployed.told("systemctl disable --now haproxy")  # as the role does after its own install
     with Load(deployed.vllm, clients=1) as load:
         done = deployed.playbook("deploy.yml", "--diff", "-v", *switch, seconds=1500)
     assert done.returncode == 0, done.stdout[-6000:]
@@ -171,6 +174,7 @@ def door(deployed: Host, switch: list[str]) -> Iterator[Host]:
     load.told("the switch off")
     assert deployed.chat().status_code == 200  # at the guide's port, without a key, as before
     assert deployed.ssh("test -e /etc/systemd/system/gateway.service").returncode == 1
+    deployed.told("dpkg --purge haproxy", seconds=120)
 
 
 def chat(host: Host, key: str = KEY, **body: object) -> requests.Response:
