@@ -60,6 +60,13 @@ def row(name: str, key: str, **limits: object) -> dict[str, object]:
     return {"name": name, "sha256": digest(key), "requests_a_minute": 0, "parallel": 0} | limits
 
 
+# Guests have no curl.
+FETCH = (
+    "python3 -c 'import sys, urllib.request as r;"
+    " sys.stdout.buffer.write(r.urlopen(sys.argv[1], timeout=60).read())'"
+)
+
+
 @dataclass
 class Load:
     """Clients of the openai SDK that ask without a pause, plain and streamed in turn, from ``with`` to its end."""
@@ -146,15 +153,11 @@ def switch(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         },
         "backend_secrets": {"OPENAI_API_KEY": KEY},
     }
-    group = {
-        "all": {
-            "children": {
-                "gateway": {"hosts": {"alpha": None}, "vars": {"ansible_group_priority": 10} | values}
-            }
-        }
-    }
-    (inventory / "gateway.yml").write_text(json.dumps(group))
-    return ["-i", str(inventory / "gateway.yml")]
+    (inventory / "hosts.yml").write_text(json.dumps({"gateway": {"hosts": {"alpha": None}}}))
+    # As an operator does it: variables in the file of hosts would give way to group_vars/all.yml.
+    (inventory / "group_vars").mkdir()
+    (inventory / "group_vars/gateway.yml").write_text(json.dumps(values))
+    return ["-i", str(inventory / "hosts.yml")]
 
 
 @pytest.fixture(scope="module")
@@ -217,11 +220,20 @@ def test_a_restart_by_hand_costs_waiting_and_no_error(door: Host) -> None:
 
 def test_the_same_load_without_the_gateway_fails(door: Host) -> None:
     """Side by side, on the host itself: vLLM's own port is loopback's."""
-    ask = "curl -s -o /dev/null -w '%{http_code}\\n' -m 60 -H 'Content-Type: application/json'"
-    ask += f" -d '{json.dumps(BODY)}' http://127.0.0.1:8001/v1/chat/completions"
+    script = f"""
+import time, urllib.request
+while True:
+    time.sleep(0.3)
+    try:
+        head = {{"Content-Type": "application/json"}}
+        request = urllib.request.Request("http://127.0.0.1:8001/v1/chat/completions", {json.dumps(BODY).encode()!r}, head)
+        print(urllib.request.urlopen(request, timeout=60).status, flush=True)
+    except OSError as error:
+        print(type(error).__name__, flush=True)
+"""
     door.told(
-        f"cat >/tmp/direct.sh <<'END'\nwhile sleep 0.3; do {ask}; done >/tmp/direct.txt\nEND\n"
-        "systemd-run --quiet --unit direct sh /tmp/direct.sh"
+        f"cat >/tmp/direct.py <<'END'\n{script}\nEND\n"
+        "systemd-run --quiet --unit direct -p StandardOutput=truncate:/tmp/direct.txt python3 /tmp/direct.py"
     )
     door.told("sleep 3; systemctl restart vllm; sleep 3; systemctl stop direct", seconds=START)
     codes = door.told("cat /tmp/direct.txt").split()
@@ -285,7 +297,7 @@ def test_what_haproxy_refuses_never_stops_what_serves(door: Host, switch: list[s
 
 def test_every_route_of_vllm_with_every_key(door: Host) -> None:
     """The routes are those that vLLM's own application lists."""
-    listed = json.loads(door.told("curl -s http://127.0.0.1:8001/openapi.json"))["paths"]
+    listed = json.loads(door.told(f"{FETCH} http://127.0.0.1:8001/openapi.json"))["paths"]
     allowed = {
         ("post", "/v1/chat/completions"), ("post", "/v1/completions"), ("post", "/v1/responses"), ("post", "/v1/embeddings"),
         ("get", "/v1/models"),
@@ -341,7 +353,7 @@ def test_a_key_that_asks_for_twenty_at_once_slows_nobody(door: Host) -> None:
 
 def test_the_books_are_vllms_own_count(door: Host) -> None:
     def total(name: str) -> int:
-        text = door.told("curl -s http://127.0.0.1:8001/metrics")
+        text = door.told(f"{FETCH} http://127.0.0.1:8001/metrics")
         return sum(
             int(float(line.split()[-1]))
             for line in text.splitlines()
