@@ -40,7 +40,9 @@ def ran(folder: Path, *arguments: str, **environment: str) -> dict[str, object]:
         "    for mark in ('slow', 'long'): config.addinivalue_line('markers', mark)\n"
     )
     outer = {
-        name: value for name, value in os.environ.items() if name not in ("SLOW", "LONG", "PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER")
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("SLOW", "LONG", "PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER")
     }
     own = {"PYTHONPATH": str(ROOT), "TEST_OUTCOMES": str(outcomes), "TOX_ENV_NAME": "unit"}
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *(arguments or ["test_it.py"])]

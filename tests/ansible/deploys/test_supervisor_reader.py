@@ -42,6 +42,7 @@ def asked(tmp_path: Path) -> Iterator[Asked]:
     service.end()
 
 
+@pytest.mark.slow
 def test_from_running_to_nothing(asked: Asked) -> None:
     first = asked.state()
     facts = asked.ask()
