@@ -11,7 +11,6 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from python_checks.gateway.drained import kept
 from tests.gateway.door import Door, until
 from tests.gateway.test_keys import checks
 
@@ -55,16 +54,6 @@ def test_leave_and_enter(door: Door) -> None:
         assert not waiting.done()
         assert step(door, "enter").returncode == 0
         assert waiting.result().status_code == 200
-
-
-def test_without_a_gateway_a_restart_is_as_it_was(tmp_path: Path) -> None:
-    for turn in ("leave", "enter"):
-        done = checks("rotation", "vllm", turn, home=tmp_path)
-        assert done.returncode == 0 and "no gateway is deployed" in done.stdout
-    for turn in ("leave", "enter"):
-        done = checks("rotation", "vllm", turn, home=deployed(tmp_path, tmp_path))
-        assert done.returncode == 0 and "no gateway runs" in done.stdout
-    assert (tmp_path / "drained").read_text() == "1\n"
 
 
 def test_a_service_that_the_gateway_does_not_know(door: Door) -> None:
@@ -140,11 +129,3 @@ def test_an_unreadable_map_leaves_the_old_one_serving(door: Door) -> None:
         assert reload(door).returncode == 2 and door.chat().status_code == 200
     finally:
         door.map.with_suffix(".away").rename(door.map)
-
-
-def test_what_a_reload_is_told() -> None:
-    head = "# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight"
-    state = f"1\n{head}\n5 vllm 1 main 127.0.0.1 2 8 1\n7 backend 1 main 127.0.0.1 2 0 1\n"
-    assert kept(state) == f"1\n{head}\n5 vllm 1 main 127.0.0.1 2 8 1\n"
-    assert kept(state, "vllm") == f"1\n{head}\n"
-    assert kept("") == "1\n"
