@@ -27,7 +27,8 @@ def test_a_line_that_is_not_whole_is_left_out() -> None:
 
 
 def test_refusals_and_cut_replies() -> None:
-    refused, cut = LINE.replace("200", "429"), LINE.replace("true", "false")
+    cut = LINE.replace("true", "false")
+    refused = cut.replace("200", "429")
     [used] = books.add_up([LINE, refused, cut]).values()
     assert (used.requests, used.errors, used.cut) == (3, 1, 1)
 
