@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import pytest
 import requests
 
+from tests.gateway.abuse import Abuse, took
 from tests.systemd.client import BODY, MODEL
 from tests.systemd.deployed import START, Host
 from tests.systemd.packages import install
@@ -353,6 +354,30 @@ def test_a_key_that_asks_for_twenty_at_once_slows_nobody(door: Host) -> None:
     print(f"first token: {usual:.3f} s, beside twenty of another key {statistics.median(meanwhile):.3f} s")
     assert codes.count(200) >= 4 and codes.count(429) >= 8 and set(codes) == {200, 429}
     assert statistics.median(meanwhile) <= 2 * usual + 0.02
+
+
+def test_malformed_slow_and_large_requests_slow_nobody(door: Host) -> None:
+    """Minutes of all of it at once, from outside: a good key is answered by vLLM within twice its usual time."""
+
+    def ask() -> None:
+        assert chat(door).status_code == 200
+
+    processes = door.pid("gateway"), door.pid("vllm")
+    alone = statistics.median(took(ask) for _ in range(20))
+    meanwhile = []
+    with Abuse((door.address, 8000), KEY, mib=16, number=10_000, seconds=150) as abuse:
+        while abuse.under_way():
+            meanwhile.append(took(ask))
+    usual = statistics.median(meanwhile)
+    print(
+        f"alone {alone:.3f} s, meanwhile {usual:.3f} s, {max(meanwhile):.3f} at most",
+        abuse.answers,
+        abuse.slow,
+    )
+    assert sum(abuse.answers.values()) > 10_000 and not any(b" 200 " in answer for answer in abuse.answers)
+    assert sum(abuse.slow.values()) > 100  # told that they were too slow
+    assert usual <= 2 * alone + 0.02
+    assert (door.pid("gateway"), door.pid("vllm")) == processes and chat(door).status_code == 200
 
 
 def test_the_books_are_vllms_own_count(door: Host) -> None:
