@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-FIRST = ("host", "service", "vllm", "backend")  # the order of the pages; further roles follow
+FIRST = ("host", "service", "vllm", "backend", "gateway")  # the order of the pages; further roles follow
 OF_INVENTORY = {
     "service": ["service_manager"],
     "checks": [],

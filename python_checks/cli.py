@@ -42,6 +42,13 @@ CHECKS = {
     "doctor": "checks.doctor",
     "canary": "checks.canary",
     "conformance": "checks.conformance",
+    "gateway": "checks.gateway",
+    "usage": "checks.usage",
+    "key": "checks.key",
+    "keys": "steps.keys",
+    "rotation": "steps.rotation",
+    "gateway-reload": "steps.gateway_reload",
+    "gateway-certificate": "steps.gateway_certificate",
     "all": "checks.all",
 }
 SEVERAL = ("conformance", "all")  # these return a result for each of their cases

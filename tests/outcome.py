@@ -36,7 +36,8 @@ def reason(report: object) -> str:
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
     """Write it where bin/test wants it."""
     directory = os.environ.get("TEST_OUTCOMES")
-    if not directory:
+    # What a worker of xdist ran is in the report of the process that started it.
+    if not directory or "PYTEST_XDIST_WORKER" in os.environ:
         return
     stats = terminalreporter.stats
     outcome = {

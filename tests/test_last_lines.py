@@ -40,7 +40,9 @@ def ran(folder: Path, *arguments: str, **environment: str) -> dict[str, object]:
         "    for mark in ('slow', 'long'): config.addinivalue_line('markers', mark)\n"
     )
     outer = {
-        name: value for name, value in os.environ.items() if name not in ("SLOW", "LONG", "PYTEST_ADDOPTS")
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("SLOW", "LONG", "PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER")
     }
     own = {"PYTHONPATH": str(ROOT), "TEST_OUTCOMES": str(outcomes), "TOX_ENV_NAME": "unit"}
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *(arguments or ["test_it.py"])]
@@ -61,6 +63,7 @@ def ran(folder: Path, *arguments: str, **environment: str) -> dict[str, object]:
         (["test_it.py::test_long"], {}, 1),
         (["test_it.py", "-k", "slow or long"], {}, 2),
         (["test_it.py", "-m", "slow"], {}, 1),
+        (["test_it.py", "--numprocesses", "2"], {}, 1),
     ],
 )
 def test_marks(tmp_path: Path, arguments: list[str], environment: dict[str, str], passed: int) -> None:

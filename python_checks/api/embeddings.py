@@ -7,7 +7,7 @@ from typing import Any
 from python_checks.api.http import Reply
 from python_checks.api.openai import CHANGED, not_it, refuse
 from python_checks.core.result import Fault
-from python_checks.core.say import say
+from python_checks.core.say import count, say
 
 PATH = "/v1/embeddings"
 TEXTS = ("The sun rises in the east.", "Bananas are sold by weight at the market.")
@@ -42,7 +42,13 @@ def faults(found: Sequence[Vector], wanted: int) -> list[Fault]:
     if len(found) != wanted:
         return [
             Fault(
-                say("{number} embeddings came for {wanted} texts", number=len(found), wanted=wanted), CHANGED
+                count(
+                    len(found),
+                    "{number} embedding came for {wanted} texts",
+                    "{number} embeddings came for {wanted} texts",
+                    wanted=wanted,
+                ),
+                CHANGED,
             )
         ]
     lengths = sorted({len(each) for each in found})

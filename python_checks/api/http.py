@@ -75,9 +75,8 @@ def pieces(read: Callable[[int], bytes], headers: Head, deadline: float) -> Iter
     if length is not None and not re.fullmatch(r"\d{1,18}", length, re.ASCII):
         raise odd(say("its Content-Length is {length}", length=shorten(repr(length), 40)))
     if coding not in (None, "", "identity"):  # not unpacked: a few kilobytes may become gigabytes
-        raise odd(
-            say("the reply is packed ({coding}), though no packing was asked for", coding=shorten(coding, 40))
-        )
+        packing = shorten(coding, 40)
+        raise odd(say("the reply is packed ({coding}), though no packing was asked for", coding=packing))
     chunked = length is None or "chunked" in (headers.get("Transfer-Encoding") or "")
     wanted, size = math.inf if chunked else int(length or 0), 0
     while size < wanted and (piece := read(PIECE)):
@@ -190,16 +189,12 @@ def refusal(reply: Reply) -> str:
     """Return the server's own words about an error: vLLM's, the backend's, FastAPI's, or the body's start."""
     data = reply.data
     if reply.refused:
-        return say(
-            "JSON that clients refuse, {refused}: {text}", refused=reply.refused, text=shorten(reply.text)
-        )
+        text = shorten(reply.text)
+        return say("JSON that clients refuse, {refused}: {text}", refused=reply.refused, text=text)
     if isinstance(data, dict):
         inner = data.get("error")
         candidates = [inner.get("message"), inner.get("type")] if isinstance(inner, dict) else []
         candidates += [data.get(key) for key in ("reason", "message", "detail", "error")]
-        for words in candidates:
-            if words:
-                return shorten(
-                    words if isinstance(words, str) else json.dumps(words, ensure_ascii=False), 200
-                )
+        if words := next(filter(None, candidates), None):
+            return shorten(words if isinstance(words, str) else json.dumps(words, ensure_ascii=False), 200)
     return shorten(reply.text, 200) or say("empty body")

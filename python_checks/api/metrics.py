@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from python_checks.api.http import Reply, refusal
 from python_checks.core.result import CheckError, Fault, State, shorten
-from python_checks.core.say import say
-from python_checks.core.words import count
+from python_checks.core.say import count, msg, say
 
 PATH = "/metrics"
 VALUE = r"(?m)^{}(?:\{{.*\}})? (\S{{1,40}})(?: -?\d+)?$"  # name, labels, value, time
@@ -29,7 +28,7 @@ class Queue:
         """Return it in words."""
         return say(
             "{requests} running, {waiting} waiting",
-            requests=count(self.running, "no request", "{number} request", "{number} requests"),
+            requests=count(self.running, "{number} request", "{number} requests", none=msg("no request")),
             waiting=self.waiting or say("none"),
         )
 

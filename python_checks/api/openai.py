@@ -136,49 +136,27 @@ def answer_faults(
     content = message.get("content")
     if nonsense := garbled.fault(message, turn):
         return [nonsense]
+    wanted = joined(say(" or "), finishes)
+    odd = say("{turn}: finish_reason {finish}, wanted {wanted}", turn=turn, finish=finish, wanted=wanted)
     faults = []
     if finish in ENDS:
-        faults.append(
-            Fault(
-                say(
-                    "{turn}: finish_reason {finish}, wanted {finishes}",
-                    turn=turn,
-                    finish=finish,
-                    finishes=joined(say(" or "), finishes),
-                ),
-                ENDS[finish],
-            )
-        )
+        faults.append(Fault(odd, ENDS[finish]))
     elif not isinstance(content, str) or garbled.says_nothing(content):
         cut = say("; cut before its answer") if finish == "length" else ""
         calls = say(" but tool_calls") if message.get("tool_calls") else ""
-        faults.append(
-            Fault(
-                say(
-                    "{turn}: no content{calls} (finish_reason {finish}{cut})",
-                    turn=turn,
-                    calls=calls,
-                    finish=finish,
-                    cut=cut,
-                ),
-                _why_empty(message, finish),
-            )
+        words = say(
+            "{turn}: no content{calls} (finish_reason {finish}{cut})",
+            turn=turn,
+            calls=calls,
+            finish=finish,
+            cut=cut,
         )
+        faults.append(Fault(words, _why_empty(message, finish)))
     if finish not in (*finishes, *ENDS):
-        wanted = joined(say(" or "), finishes)
-        faults.append(
-            Fault(
-                say(
-                    "{turn}: finish_reason {finish}, wanted {wanted}", turn=turn, finish=finish, wanted=wanted
-                ),
-                say("see the server's log for this request"),
-            )
-        )
-    token = leak(content)
-    if token:
-        faults.append(
-            Fault(say("{turn}: Harmony token {token} leaks into content", turn=turn, token=token), REMEDY)
-        )
+        faults.append(Fault(odd, say("see the server's log for this request")))
+    if token := leak(content):
+        words = say("{turn}: Harmony token {token} leaks into content", turn=turn, token=token)
+        faults.append(Fault(words, REMEDY))
     return faults
 
 

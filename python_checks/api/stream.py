@@ -10,8 +10,7 @@ from python_checks.api import json_text
 from python_checks.api.http import Pending, Reply, stream_of, whole
 from python_checks.api.http_errors import odd
 from python_checks.core.result import CheckError, Fault, shorten
-from python_checks.core.say import say
-from python_checks.core.words import count
+from python_checks.core.say import count, msg, say
 
 if TYPE_CHECKING:
     import requests
@@ -148,7 +147,7 @@ def read(url: str, body: dict[str, Any], timeout: float) -> Streamed:
             raise
         reason = say(
             "the stream did not end: {events}, then {why}",
-            events=count(len(events), "no event", "{number} event", "{number} events"),
+            events=count(len(events), "{number} event", "{number} events", none=msg("no event")),
             why=error.fault.reason,
         )
         end = ServerEvent(time.monotonic(), "", "", {}, Fault(reason, error.fault.remedy, error.fault.state))

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from python_checks.core.result import Line, State
-from python_checks.core.say import joined, say
-from python_checks.core.words import ago, count
+from python_checks.core.say import count, joined, msg, say
+from python_checks.core.words import ago
 from python_checks.report import history, verdict
 from python_checks.service.registry import Row
 
@@ -67,7 +67,7 @@ def _deep(directory: Path, now: float) -> Line:
         "{state} {when}, {cases}",
         state=last.state.word,
         when=ago(last.time, now),
-        cases=count(len(last.results), "no case", "{number} case", "{number} cases"),
+        cases=count(len(last.results), "{number} case", "{number} cases", none=msg("no case")),
     )
     if bad:
         words += say("; {check}: {reason}", check=last.worst.check, reason=last.worst.reason) + (

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType, ModuleType
 from typing import Any, NamedTuple
 
-from python_checks.checks import chat, completion, embedding, health, model_files, models, tool_call
+from python_checks.checks import chat, completion, embedding, gateway, health, model_files, models, tool_call
 from python_checks.core import options as opt
 from python_checks.core.result import Result, State, of
 from python_checks.core.say import say
@@ -24,6 +24,7 @@ CHECKS: dict[str, ModuleType] = {
     "completion": completion,
     "embedding": embedding,
     "tool-call": tool_call,
+    "gateway": gateway,
     "chat": chat,
 }
 ALWAYS = ("model-files", "health")  # the others need servers that are well

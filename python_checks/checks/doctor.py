@@ -3,6 +3,7 @@
 import argparse
 import shutil
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import ModuleType
@@ -11,7 +12,7 @@ from python_checks.checks import all as all_checks
 from python_checks.checks import gpu, port, status
 from python_checks.core.finding import Finding
 from python_checks.core.result import SEVERITY, Line, Result, State, of, worst
-from python_checks.core.say import joined, msg, say
+from python_checks.core.say import Said, count, joined, say
 from python_checks.core.timed import timed
 from python_checks.doctor import diagnosis, firewall, look, places, stuck
 from python_checks.doctor.signs import Engine, Signs
@@ -22,12 +23,6 @@ from python_checks.service.registry import Row
 
 NEEDS: tuple[str, ...] = all_checks.NEEDS
 FORMAT = "screen"
-
-COUNTED = {
-    State.CRITICAL: msg("{number} critical"),
-    State.UNKNOWN: msg("{number} unknown"),
-    State.WARNING: msg("{number} warning"),
-}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -125,10 +120,7 @@ def judge(signs: Signs, title: str) -> Result:
     findings = sorted(diagnosis.findings(signs), key=lambda each: -SEVERITY.index(each.state))
     state = worst([finding.state for finding in findings]) if findings else State.OK
     well = joined(", ", diagnosis.well(signs))
-    counts = [(sum(each.state is kind for each in findings), words) for kind, words in COUNTED.items()]
-    words = joined(", ", (say(found, number=number) for number, found in counts if number)) or say(
-        "nothing is wrong"
-    )
+    words = counted(Counter(finding.state for finding in findings))
     lines = [Line(title, words, state)]
     for finding in findings:
         lines += [Line("", ""), *screen(finding)]
@@ -141,6 +133,16 @@ def judge(signs: Signs, title: str) -> Result:
         say("; {cause}", cause=first.cause) if first.cause else ""
     )
     return Result("doctor", state, reason, first.remedy, evidence=shown)
+
+
+def counted(found: Mapping[State, int]) -> Said:
+    """Return how many findings there are of each state, the worst first."""
+    parts = (
+        count(found[State.CRITICAL], "{number} critical", "{number} critical"),
+        count(found[State.UNKNOWN], "{number} unknown", "{number} unknown"),
+        count(found[State.WARNING], "{number} warning", "{number} warnings"),
+    )
+    return joined(", ", [part for part in parts if part.values["number"]]) or say("nothing is wrong")
 
 
 def screen(finding: Finding) -> list[Line]:

@@ -6,7 +6,7 @@ from python_checks.api import embeddings
 from python_checks.api.http import fetch
 from python_checks.core import options as opt
 from python_checks.core.result import Result, conclude
-from python_checks.core.say import say
+from python_checks.core.say import count
 
 NEEDS: tuple[str, ...] = ("requests",)
 
@@ -31,7 +31,10 @@ def judge(found: list[embeddings.Vector]) -> Result:
     """Accept vectors that tell the texts apart."""
     faults = embeddings.faults(found, len(embeddings.TEXTS))
     size = len(found[0])
-    words = say(
-        "{number} texts have {number} different embeddings of {size} numbers", number=len(found), size=size
+    words = count(
+        len(found),
+        "{number} text has an embedding of {size} numbers",
+        "{number} texts have {number} different embeddings of {size} numbers",
+        size=size,
     )
     return conclude("embedding", faults, words, {"numbers": size})

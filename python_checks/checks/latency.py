@@ -12,8 +12,7 @@ from python_checks.api.openai import PATH, end_of
 from python_checks.api.stream import Streamed, read, reads
 from python_checks.core import options as opt
 from python_checks.core.result import Fault, Figure, Result, State, conclude, shorten
-from python_checks.core.say import say
-from python_checks.core.words import count
+from python_checks.core.say import count, msg, say
 
 NEEDS: tuple[str, ...] = ("requests",)
 
@@ -106,8 +105,8 @@ def judge(streamed: Streamed, ttft: Limits, gap: Limits, rate: Limits) -> Result
     figures += [Figure("first_content", at - streamed.start, "s") for at in contents[:1]]
     if len(said) < FEWEST or not isinstance(tokens, int):
         words = say(
-            "{events} with a token, {tokens} tokens by usage: too little to judge gaps and rate",
-            events=count(len(said), "no event", "{number} event", "{number} events"),
+            "{events} with a token, {tokens} by usage: too little to judge gaps and rate",
+            events=count(len(said), "{number} event", "{number} events", none=msg("no event")),
             tokens=tokens,
         )
         remedy = say("did the answer end early, or does --stream-interval of vLLM gather its tokens?")

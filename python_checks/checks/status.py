@@ -13,8 +13,9 @@ from python_checks.api.http import fetch
 from python_checks.api.metrics import Queue
 from python_checks.canary import screen
 from python_checks.core.result import CheckError, Line, Result, State, one_line, worst
-from python_checks.core.say import say
-from python_checks.core.words import ago, count
+from python_checks.core.say import count, msg, say
+from python_checks.core.words import ago
+from python_checks.gateway import screen as gateway
 from python_checks.gpu import status_lines
 from python_checks.host import disks
 from python_checks.host.disks import Disk
@@ -28,7 +29,6 @@ from python_checks.service.last_words import LastWords
 NEEDS: tuple[str, ...] = ("requests",)
 FORMAT = "screen"
 
-NONE = marks.Traces()
 TIMEOUT = 5.0  # seconds for each question
 VERDICT = "checks/verdict.json"  # below host_directory: what the check all remembered there
 
@@ -46,17 +46,15 @@ class Seen:
     watch: list[Line]
     disks: list[Disk]
     now: float
-    traces: marks.Traces = NONE
+    traces: marks.Traces = field(default_factory=marks.Traces)
     rows: Sequence[registry.Row] = field(default_factory=tuple)
+    doors: Mapping[str, Sequence[Line]] = field(default_factory=dict)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this check."""
-    parser.add_argument(
-        "--title",
-        default=platform.node(),
-        help="opens the screen, e.g. the host's name in an inventory (%(default)s)",
-    )
+    words = "opens the screen, e.g. the host's name in an inventory (%(default)s)"
+    parser.add_argument("--title", default=platform.node(), help=words)
 
 
 def run(options: argparse.Namespace) -> Result:
@@ -79,31 +77,27 @@ def gather() -> Seen:
         if service.pid and service.asked:
             refused[name] = say("it was not asked")
             try:
-                reply = fetch(
-                    "GET", service.url + (metrics.PATH if service.engine else service.health_path), TIMEOUT
-                )
+                path = metrics.PATH if service.engine else service.health_path
+                reply = fetch("GET", service.url + path, TIMEOUT)
                 refused[name] = ""
                 queues |= {name: metrics.queue(reply)} if service.engine else {}
             except CheckError as error:
                 refused[name] = refused[name] and error.fault.reason
-    paths = [
-        home,
-        *(Path(path) for service in known.values() for path in (service.model, service.log) if path),
-    ]
-    engines = any(service.engine for service in known.values())
+    places = [place for service in known.values() for place in (service.model, service.log) if place]
     now = time.time()
     return Seen(
         known,
         refused,
         {name: last_words.read(service) for name, service in known.items()},
         queues,
-        status_lines.gpus() if engines else [],
+        status_lines.gpus() if any(service.engine for service in known.values()) else [],
         verdict.recall(home / VERDICT),
         screen.of_rows(rows, now),
-        disks.disks(paths),
+        disks.disks([home, *map(Path, places)]),
         now,
         marks.traces(home),
         rows,
+        {row.name: gateway.lines(row.options, TIMEOUT) for row in rows if not refused[row.name]},
     )
 
 
@@ -120,13 +114,20 @@ def judge(seen: Seen, title: str) -> Result:
     bad = [line for line in lines if line.state is not State.OK]
     state = worst([line.state for line in lines])
     first = [line for line in bad if line.state is state]
-    reason = (
-        say("{label} {words}", label=one_line(first[0].label), words=first[0].words)
-        if first
-        else say("all is well")
+    reason = say("all is well")
+    if first:
+        reason = say("{label} {words}", label=one_line(first[0].label), words=first[0].words)
+    words = count(
+        len(bad),
+        "{number} of {total} lines needs a look",
+        "{number} of {total} lines need a look",
+        total=len(lines),
     )
-    words = say("{number} of {total} lines need a look", number=len(bad), total=len(lines)) if bad else reason
-    head = Line(title, say("{words} (vllm-deploy {version})", words=words, version=__version__), state)
+    head = Line(
+        title,
+        say("{words} (vllm-deploy {version})", words=words if bad else reason, version=__version__),
+        state,
+    )
     remedy = say("ask the doctor: ansible/doctor.yml") if bad else ""
     facts = {name: service.as_dict() for name, service in seen.services.items()}
     return Result("status", state, reason, remedy, evidence={"screen": [head, *lines], "services": facts})
@@ -151,23 +152,15 @@ def service_lines(name: str, seen: Seen) -> list[Line]:
         unproven = State.OK if seen.traces.deployed else State.WARNING
         lines.append(Line(say("  proof"), say("{words}: {again}", words=words, again=marks.AGAIN), unproven))
     if names := seen.traces.left.get(name):
-        lines.append(
-            Line(say("  left"), say("{names}: only -e release=ID goes back there", names=", ".join(names)))
-        )
+        left = say("{names}: only -e release=ID goes back there", names=", ".join(names))
+        lines.append(Line(say("  left"), left))
     if service.engine and service.command:
-        lines.append(
-            Line(
-                say("  model"),
-                say(
-                    "{served_name} at {url} ({model})",
-                    served_name=service.served_name,
-                    url=service.url,
-                    model=service.model,
-                ),
-            )
-        )
+        served, url = service.served_name, service.url
+        words = say("{served_name} at {url} ({model})", served_name=served, url=url, model=service.model)
+        lines.append(Line(say("  model"), words))
     if name in seen.queues:
         lines.append(Line(say("  queue"), str(seen.queues[name])))
+    lines += seen.doors.get(name, ())
     if how.state is not State.OK and log.last and not service.put_down:
         lines.append(Line(say("  log"), log.last))
     return lines
@@ -179,43 +172,30 @@ def deploys(traces: marks.Traces) -> list[Line]:
         return []
     if traces.deployed:
         return [Line(say("deploy"), traces.deploy.who)]
-    return [
-        Line(
-            say("deploy"),
-            say("cut off: {who}; {take_over}", who=traces.deploy.who, take_over=marks.TAKE_OVER),
-            State.WARNING,
-        )
-    ]
+    words = say("cut off: {who}; {take_over}", who=traces.deploy.who, take_over=marks.TAKE_OVER)
+    return [Line(say("deploy"), words, State.WARNING)]
 
 
 def probes(seen: Seen) -> Line:
     """Return the last verdict, its age, and whether it is still about what runs."""
     last = seen.verdict
     if last is None:
-        return Line(
-            say("probes"),
-            say("no verdict: they never ran, or were cut off; run ansible/probe.yml"),
-            State.WARNING,
-        )
+        words = say("no verdict: they never ran, or were cut off; run ansible/probe.yml")
+        return Line(say("probes"), words, State.WARNING)
     words = say(
         "{state} {when}, {checks}",
         state=last.state.word,
         when=ago(last.time, seen.now),
-        checks=count(len(last.results), "no check", "{number} check", "{number} checks"),
+        checks=count(len(last.results), "{number} check", "{number} checks", none=msg("no check")),
     )
     if last.state is not State.OK:
         words += say("; {check}: {reason}", check=last.worst.check, reason=last.worst.reason)
     for name, service in seen.services.items():
         if last.releases.get(name, service.current) != service.current:
-            return Line(
-                say("probes"),
-                say("{words}; of another release of {name}", words=words, name=name),
-                worst([last.state, State.WARNING]),
-            )
-        if service.pid and service.since > last.time:
-            return Line(
-                say("probes"),
-                say("{words}; {name} was started since then", words=words, name=name),
-                worst([last.state, State.WARNING]),
-            )
+            words += say("; of another release of {name}", name=name)
+        elif service.pid and service.since > last.time:
+            words += say("; {name} was started since then", name=name)
+        else:
+            continue
+        return Line(say("probes"), words, worst([last.state, State.WARNING]))
     return Line(say("probes"), words, last.state)

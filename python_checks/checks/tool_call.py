@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from python_checks.api import weather
 from python_checks.api.openai import answer_faults, ask, choice, end_of
-from python_checks.api.tool_calls import judge_call
+from python_checks.api.tool_replies import judge_call
 from python_checks.core import options as opt
 from python_checks.core.result import CheckError, Result, bounded, conclude, shorten
 from python_checks.core.say import say

@@ -7,12 +7,13 @@ from typing import Any
 from python_checks.api import weather
 from python_checks.api.http import fetch
 from python_checks.api.openai import answer_faults, ask
-from python_checks.api.tool_calls import judge_call, judge_calls, judge_ids
+from python_checks.api.tool_calls import judge_calls, judge_ids
+from python_checks.api.tool_replies import judge_call
 from python_checks.conformance import judges, langchain, responses
 from python_checks.conformance.judges import CHOICES, STRICT, STRICT_PROMPT, SYSTEM
 from python_checks.conformance.turns import RESPONSES, Turn, calls_of, judge_usage, not_run, take, words
 from python_checks.core.result import Fault, shorten
-from python_checks.core.say import say
+from python_checks.core.say import count, say
 
 Outcome = tuple[list[Fault], str]  # what is wrong, and the words of a case that is well
 TOOLS = [weather.TOOL]
@@ -120,7 +121,10 @@ class Cases:
         """No id was given twice in all replies so far."""
         if not self.ids:
             raise not_run(say("no call has an id"))
-        return judge_ids(self.ids), say("{number} calls, each with an id of its own", number=len(self.ids))
+        words = count(
+            len(self.ids), "{number} call, which has an id", "{number} calls, each with an id of its own"
+        )
+        return judge_ids(self.ids), words
 
     def unknown_model(self) -> Outcome:
         """A model that is not served is refused."""

@@ -1,4 +1,4 @@
-"""Judges of single cases of the conformance matrix; the tool call itself is judged in api/tool_calls.py."""
+"""Judges of single cases of the conformance matrix; the tool call itself is judged in api/tool_replies.py."""
 
 import json
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from python_checks.api.http import Reply, refusal
 from python_checks.api.openai import CUT, answer_faults, end_of
 from python_checks.api.tool_calls import judge_calls
 from python_checks.core.result import Fault, State, shorten
-from python_checks.core.say import say
+from python_checks.core.say import count, say
 
 # Enumerations, a number, a nested object, words that are no ASCII; `strict` binds the arguments to it. Only what every model writes is
 # required: a tiny one may write blanks between further arguments for ever, which JSON allows.
@@ -113,8 +113,11 @@ def judge_system(without: dict[str, Any], with_it: dict[str, Any]) -> list[Fault
     words, more = len(SYSTEM.split()), with_it["prompt_tokens"] - without["prompt_tokens"]
     if more >= words:
         return []
-    reason = say(
-        "the system prompt is dropped: {words} words more are {more} tokens more", words=words, more=more
+    reason = count(
+        more,
+        "the system prompt is dropped: its {words} words make the prompt {number} token longer",
+        "the system prompt is dropped: its {words} words make the prompt {number} tokens longer",
+        words=words,
     )
     return [Fault(reason, say("the chat template or what lies between loses it: {update}", update=UPDATE))]
 

@@ -64,12 +64,12 @@ def as_owner(python: Path, limit: float) -> list[str]:
     others = [] if os.geteuid() else trust.others(python)
     if not others:
         return [str(python)]
-    for place, _, why in (other for other in others if not other.uid):
+    for place, _, who in (other for other in others if not other.uid):
         words = say(
             "{python} cannot be run: {place} may be written by {who}, so root does not run it, and it is nobody's to run it as",
             python=python,
             place=place,
-            who=why.removeprefix("may be written by "),
+            who=who,
         )
         raise CheckError(Fault(words, say("sudo chmod go-w {place}", place=place), State.UNKNOWN))
     rules = (

@@ -2,7 +2,7 @@
 
 import time
 
-from python_checks.core.say import Said, say
+from python_checks.core.say import Said, count, say
 
 GIB, MIB = 2**30, 2**20
 
@@ -22,7 +22,9 @@ def span(seconds: float) -> Said:
             else say("{number} h", number=number)
         )
     days = round(hours / 24)
-    return say("{number} h", number=round(hours)) if hours < 48 else say("{number} days", number=days)
+    return (
+        say("{number} h", number=round(hours)) if hours < 48 else count(days, "{number} day", "{number} days")
+    )
 
 
 def ago(then: float, now: float) -> Said:
@@ -34,8 +36,3 @@ def stamp(then: float, now: float) -> str:
     """Return the host's local time, with the date unless it is of today."""
     day = "" if time.localtime(then)[:3] == time.localtime(now)[:3] else "%Y-%m-%d "
     return time.strftime(f"{day}%H:%M", time.localtime(then))
-
-
-def count(number: int, none: str, one: str, many: str, **values: object) -> Said:
-    """Return the message that fits a number, which fills its hole `{number}`."""
-    return say(many if number > 1 else one if number else none, number=number, **values)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from python_checks.core.finding import Finding
 from python_checks.core.result import State
-from python_checks.core.say import joined, say
+from python_checks.core.say import count, joined, say
 from python_checks.doctor import slow_start, stuck
 from python_checks.doctor.signs import Signs
 from python_checks.gpu.arithmetic import Budget
@@ -149,7 +149,13 @@ def of_address(name: str, signs: Signs) -> Iterator[Finding]:
 
 def again(number: int) -> str:
     """Return how often the same cause was seen."""
-    return say("the last {number} starts ended with the same cause", number=number) if number > 1 else ""
+    if number < 2:
+        return ""
+    return count(
+        number,
+        "the last {number} start ended with this cause",
+        "the last {number} starts ended with the same cause",
+    )
 
 
 def arithmetic(cause: str, budget: Budget | None) -> str:

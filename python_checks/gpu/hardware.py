@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from python_checks.core.result import Fault, State, shorten
-from python_checks.core.say import say
-from python_checks.gpu.fields import RESET
+from python_checks.core.say import count, say
 from python_checks.gpu.inventory import MISSING, Gpu, Inventory
+from python_checks.gpu.known_fields import RESET
 from python_checks.gpu.nvidia_smi import BUS
 
 # First driver branch for a CUDA version (docs.nvidia.com/cuda/cuda-toolkit-release-notes, "CUDA Toolkit and Minimum
@@ -112,9 +112,10 @@ def choose(gpus: Sequence[Gpu], devices: str | None, wanted: int | None) -> tupl
             number=len(visible),
             here=here,
         )
-        words = say(
+        words = count(
+            len(visible),
+            "{number} of {total} GPUs is visible{limit}, --tensor-parallel-size is {wanted}",
             "{number} of {total} GPUs are visible{limit}, --tensor-parallel-size is {wanted}",
-            number=len(visible),
             total=len(gpus),
             limit=limit,
             wanted=wanted,

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from python_checks.core import command
 from python_checks.core.result import Fault, State, shorten
 from python_checks.core.say import joined, say
-from python_checks.gpu.fields import ACTIONS, DRAIN, MANAGER, REBOOT, REPLACE, RESET
 from python_checks.gpu.inventory import Gpu
+from python_checks.gpu.known_fields import ACTIONS, DRAIN, MANAGER, REBOOT, REPLACE, RESET
 from python_checks.gpu.nvidia_smi import BUS, MODULE, POWER
 
 # What a program does to itself (RESTART_APP), and what the catalogue has ignored: a fault of the code that ran, a channel that

@@ -16,12 +16,17 @@ class Other(NamedTuple):
     Attributes:
         path: The place.
         uid: Its owner; 0 where root owns it, and others may write to it.
-        why: In words: `belongs to vrsoft`.
+        who: That owner, or who may write to it: `vrsoft`, `group 4711`, `everyone`.
     """
 
     path: Path
     uid: int
-    why: str
+    who: str
+
+    @property
+    def why(self) -> str:
+        """In words: `belongs to vrsoft`."""
+        return f"{'belongs to' if self.uid else 'may be written by'} {self.who}"
 
 
 def way(path: Path) -> Iterator[Path]:
@@ -49,13 +54,13 @@ def judge(place: Path, passed: bool = False) -> Other | None:
     except OSError:
         return None
     if facts.st_uid:
-        return Other(place, facts.st_uid, f"belongs to {_name(facts.st_uid)}")
+        return Other(place, facts.st_uid, _name(facts.st_uid))
     if stat.S_ISLNK(facts.st_mode) or (passed and facts.st_mode & stat.S_ISVTX):
         return None
     if facts.st_mode & stat.S_IWOTH:
-        return Other(place, 0, "may be written by everyone")
+        return Other(place, 0, "everyone")
     if facts.st_mode & stat.S_IWGRP and (facts.st_gid or _has_acl(place)):
-        return Other(place, 0, f"may be written by {_group(facts.st_gid)}")
+        return Other(place, 0, _group(facts.st_gid))
     return None
 
 

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from python_checks.core import regular_file
 from python_checks.core.result import CheckError, Fault, Result, State, conclude
-from python_checks.core.say import say
-from python_checks.core.words import count
+from python_checks.core.say import count, say
 from python_checks.host import processes
 from python_checks.model import elsewhere as model_places
 from python_checks.model import json_files, safetensors, shards, unreadable
@@ -81,7 +80,7 @@ def judge(directory: Path, whole: bool = True) -> Result:
             replace(fault, remedy=DOWNLOAD) if fault.remedy in (COPY, RESOLVE) else fault for fault in faults
         ]
     size = sum(path.stat().st_size for path in files if path.is_file())
-    number = count(len(files), "{number} weight files", "{number} weight file", "{number} weight files")
+    number = count(len(files), "{number} weight file", "{number} weight files")
     words = say("{files}, {size:.2f} GiB, complete{index}", files=number, size=size / 2**30, index=words)
     return conclude("model-files", faults, words, evidence | {"bytes": size, "shards": len(files)})
 
@@ -142,10 +141,11 @@ def _tensors(files: Sequence[Path], weights: dict[str, str], faults: list[Fault]
         if lost:
             faults.append(
                 Fault(
-                    say(
+                    count(
+                        len(lost),
+                        "{file} lacks {number} tensor of the index: {tensor}",
                         "{file} lacks {number} tensors of the index, e.g. {tensor}",
                         file=file.name,
-                        number=len(lost),
                         tensor=lost[0],
                     ),
                     COPY,

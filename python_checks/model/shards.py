@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from python_checks.core.result import Fault
-from python_checks.core.say import say
+from python_checks.core.say import count, say
 from python_checks.model.unreadable import COPY
 
 NAME = re.compile(r"(.+)-(\d+)-of-(\d+)$")
@@ -37,7 +37,12 @@ def by_names(files: Sequence[Path], model_type: str) -> list[Fault]:
         if first > 1:
             faults.append(
                 Fault(
-                    say("{number} shards of {total} are there, and no index", number=len(parts), total=total),
+                    count(
+                        len(parts),
+                        "{number} shard of {total} is there, and no index",
+                        "{number} shards of {total} are there, and no index",
+                        total=total,
+                    ),
                     COPY,
                 )
             )
@@ -55,7 +60,10 @@ def by_names(files: Sequence[Path], model_type: str) -> list[Fault]:
             for name in names[:MOST]
         ]
         if len(names) > MOST:
-            faults.append(Fault(say("{number} more shards are missing", number=len(names) - MOST), COPY))
+            more = count(
+                len(names) - MOST, "{number} more shard is missing", "{number} more shards are missing"
+            )
+            faults.append(Fault(more, COPY))
     return faults
 
 

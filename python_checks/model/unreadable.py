@@ -6,7 +6,7 @@ from errno import ELOOP
 from pathlib import Path
 
 from python_checks.core.result import Fault, shorten
-from python_checks.core.say import msg, say
+from python_checks.core.say import count, msgs, say
 
 COPY = say("copy the model again and compare checksums")
 RESOLVE = say(
@@ -24,34 +24,44 @@ POINTERS = (
     b"# xet version ",
 )
 POINTER = 1024  # bytes; no pointer is larger
-# By what is wrong: of one file, of several, and what to do.
+# By what is wrong: of one file and of several, and what to do.
 KINDS = {
     "pointer": (
-        msg("{name} is a pointer of Git LFS, not the file itself"),
-        msg("{number} files are pointers of Git LFS, not the files themselves, e.g. {name}"),
+        msgs(
+            "{name} is a pointer of Git LFS, not the file itself",
+            "{number} files are pointers of Git LFS, not the files themselves, e.g. {name}",
+        ),
         PULL,
     ),
     "link": (
-        msg("{name} is a link to nothing ({target} is not there)"),
-        msg("{number} files are links to nothing, e.g. {name} ({target} is not there)"),
+        msgs(
+            "{name} is a link to nothing ({target} is not there)",
+            "{number} files are links to nothing, e.g. {name} ({target} is not there)",
+        ),
         RESOLVE,
     ),
     "circle": (
-        msg("{name} is a link that leads in a circle"),
-        msg("{number} files are links that lead in a circle, e.g. {name}"),
+        msgs(
+            "{name} is a link that leads in a circle",
+            "{number} files are links that lead in a circle, e.g. {name}",
+        ),
         RESOLVE,
     ),
     "directory": (
-        msg("{name} is a directory in the place of a file"),
-        msg("{number} files are directories in the place of files, e.g. {name}"),
+        msgs(
+            "{name} is a directory in the place of a file",
+            "{number} files are directories in the place of files, e.g. {name}",
+        ),
         REMOVE,
     ),
     "special": (
-        msg("{name} is a socket, a pipe or a device"),
-        msg("{number} files are sockets, pipes or devices, e.g. {name}"),
+        msgs(
+            "{name} is a socket, a pipe or a device",
+            "{number} files are sockets, pipes or devices, e.g. {name}",
+        ),
         REMOVE,
     ),
-    "empty": (msg("{name} is empty"), msg("{number} files are empty, e.g. {name}"), COPY),
+    "empty": (msgs("{name} is empty", "{number} files are empty, e.g. {name}"), COPY),
 }
 
 
@@ -66,10 +76,9 @@ def judge(paths: Iterable[Path], faults: list[Fault]) -> set[Path]:
         if kind := _kind(path):
             found.setdefault(kind, []).append(path)
     for kind, bad in found.items():
-        one, several, remedy = KINDS[kind]
+        forms, remedy = KINDS[kind]
         target = shorten(str(bad[0].readlink()), 100) if kind == "link" else ""
-        words = several if bad[1:] else one
-        faults.append(Fault(say(words, number=len(bad), name=bad[0].name, target=target), remedy))
+        faults.append(Fault(count(len(bad), *forms, name=bad[0].name, target=target), remedy))
     return {path for bad in found.values() for path in bad}
 
 

@@ -1,6 +1,7 @@
 """The language of a screen: chosen by option or locale, read from locale/LANGUAGE.po; machines are always answered in English."""
 
 import argparse
+import gettext
 import json
 import os
 import re
@@ -16,7 +17,8 @@ ENGLISH = "en"
 VARIABLES = ("LC_ALL", "LC_MESSAGES", "LANG")  # the first that is set and not empty counts, as POSIX has it
 DIRECTORY = Path(__file__).parents[1] / "locale"
 FOR_PEOPLE = ("screen", "table")  # the formats that speak it
-_STRING = re.compile(r'(?:(msgid|msgstr) )?(".*")')
+_STRING = re.compile(r'(?:(msgid|msgid_plural|msgstr(?:\[\d\])?) )?(".*")')
+_PLURAL = re.compile(r"^Plural-Forms:.*\bplural=([^;]+)", re.MULTILINE)
 
 
 def languages() -> list[str]:
@@ -44,25 +46,33 @@ def add_language(parser: argparse.ArgumentParser) -> None:
 @cache
 def catalogue(language: str) -> Catalogue:
     """Return message id -> the same in a language; nothing for English."""
-    return {} if language == ENGLISH else read((DIRECTORY / f"{language}.po").read_text(encoding="utf-8"))
+    return (
+        Catalogue()
+        if language == ENGLISH
+        else read((DIRECTORY / f"{language}.po").read_text(encoding="utf-8"))
+    )
 
 
-def read(text: str) -> dict[str, str]:
-    """Return message id -> translation of a catalogue of gettext, without what is not translated or marked as fuzzy."""
-    return {
-        entry["msgid"]: entry["msgstr"]
-        for entry in map(_entry, re.split(r"\n\s*\n", text))
-        if entry["msgid"] and entry["msgstr"]
-    }
+def read(text: str) -> Catalogue:
+    """Return a catalogue of gettext, without what is not translated or marked as fuzzy."""
+    found = Catalogue()
+    for entry in map(_entry, re.split(r"\n\s*\n", text)):
+        msgid, forms = entry.pop("msgid", ""), [entry[name] for name in sorted(entry) if "str" in name]
+        if msgid and all(forms):
+            found[msgid] = tuple(forms) if "msgid_plural" in entry else "".join(forms)
+        elif not msgid and (rule := _PLURAL.search("".join(forms))):
+            found.plural = gettext.c2py(rule[1])
+    return found
 
 
 def _entry(block: str) -> dict[str, str]:
-    found, name = {"msgid": "", "msgstr": ""}, "msgid"
+    found: dict[str, str] = {}
     if re.search(r"^#,.*\bfuzzy\b", block, re.MULTILINE):
         return found
+    name = ""
     for keyword, string in _strings(block):
         name = keyword or name
-        found[name] += json.loads(string)  # the escapes of gettext are JSON's as well
+        found[name] = found.get(name, "") + json.loads(string)  # the escapes of gettext are JSON's as well
     return found
 
 
@@ -73,7 +83,7 @@ def _strings(block: str) -> Iterator[tuple[str, str]]:
 
 def shown(results: Sequence[Result], form: str, language: str) -> list[Result]:
     """Return results as a format prints them: those for people in a language, the others as they are."""
-    known = catalogue(language) if form in FOR_PEOPLE else {}
+    known = catalogue(language if form in FOR_PEOPLE else ENGLISH)
     return [told(result, known) for result in results] if known else list(results)
 
 

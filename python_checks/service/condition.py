@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from python_checks.core.result import State
-from python_checks.core.say import Said, joined, say
-from python_checks.core.words import ago, count, span, stamp
+from python_checks.core.say import Said, count, joined, msg, say
+from python_checks.core.words import ago, span, stamp
 from python_checks.log.phases import FIRST
 from python_checks.service.facts import Service
 from python_checks.service.last_words import LastWords
@@ -95,14 +95,14 @@ def _restarts(service: Service) -> Said:
     if not hours:
         return count(
             number,
-            "no automatic restart since it was last started",
             "{number} automatic restart since it was last started",
             "{number} automatic restarts since it was last started",
+            none=msg("no automatic restart since it was last started"),
         )
     return count(
         number,
-        "no automatic restart in {hours} h",
         "{number} automatic restart in {hours} h",
         "{number} automatic restarts in {hours} h",
+        none=msg("no automatic restart in {hours} h"),
         hours=hours,
     )

@@ -64,17 +64,14 @@ def restart(row: Row, tell: Callable[[str], None]) -> bool:
     Raises:
         CheckError: supervisord refuses it.
     """
-    tell(say("stopping: running requests get their time to end"))
+    if call([*row.control, "status", row.unit]).code == 0:  # it runs
+        tell(say("stopping: running requests get their time to end"))
     for action in ("stop", "remove"):  # it may not run, or not be there
         command.run([*row.control, action, row.unit], STOP)
     done = command.run([*row.control, "update", row.unit], TIMEOUT)
     if done.code:
-        raise CheckError(
-            Fault(
-                say("supervisord does not start {unit}: {text}", unit=row.unit, text=shorten(done.text)),
-                say("see its log"),
-            )
-        )
+        words = say("supervisord does not start {unit}: {text}", unit=row.unit, text=shorten(done.text))
+        raise CheckError(Fault(words, say("see its log")))
     return _wait(row, tell, row.ready)
 
 
@@ -114,12 +111,8 @@ def _pid(row: Row, tell: Callable[[str], None]) -> str:
         if done.text.strip().isdecimal() and int(done.text) > 0:
             return done.text.strip()
         tell(say("waiting for its process"))
-    raise CheckError(
-        Fault(
-            say("{unit} has no process: {text}", unit=row.unit, text=shorten(done.text)),
-            say("see {log}", log=row.log),
-        )
-    )
+    words = say("{unit} has no process: {text}", unit=row.unit, text=shorten(done.text))
+    raise CheckError(Fault(words, say("see {log}", log=row.log)))
 
 
 def _look(control: Sequence[str]) -> tuple[dict[str, str] | None, str]:

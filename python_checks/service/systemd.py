@@ -11,7 +11,7 @@ from pathlib import Path
 from python_checks.core import command
 from python_checks.core.result import CheckError, Fault, State, shorten
 from python_checks.core.say import say
-from python_checks.service import journal
+from python_checks.service import journal, reloading
 from python_checks.service.facts import Service
 from python_checks.service.registry import Row
 from python_checks.service.unit import Unit, call, of, puzzle
@@ -61,16 +61,16 @@ def heal(row: Row) -> None:
     """
     output = call(["systemctl", "--no-block", "--job-mode=fail", "try-restart", row.unit])
     if output.code:
-        raise CheckError(
-            Fault(say("systemd refuses a restart: {text}", text=shorten(output.text)), say("run it as root"))
-        )
+        words = say("systemd refuses a restart: {text}", text=shorten(output.text))
+        raise CheckError(Fault(words, say("run it as root")))
 
 
 def restart(row: Row, tell: Callable[[str], None]) -> bool:
-    """Restart a unit, also at boot from now on, and tell whether it answers; `tell` hears its phases."""
+    """Restart a unit, or reload it where it can, also at boot from now on; tell whether it answers. `tell` hears its phases."""
     for words in ("daemon-reload",), ("reset-failed", row.unit), ("enable", "--quiet", row.unit):
         command.run(["systemctl", *words], TIMEOUT)  # the restart says what is wrong
-    with subprocess.Popen(["systemctl", "restart", row.unit], stderr=subprocess.DEVNULL) as job:
+    verb = "reload-or-restart" if reloading.possible(row.unit) else "restart"
+    with subprocess.Popen(["systemctl", verb, row.unit], stderr=subprocess.DEVNULL) as job:
         while job.poll() is None:
             tell(_phase(_show(row.unit)))
     return job.returncode == 0
@@ -160,11 +160,8 @@ def _show(unit: str) -> dict[str, str]:
 
 
 def _unasked(said: str) -> Fault:
-    return Fault(
-        say("systemd cannot be asked: {said}", said=shorten(said)),
-        say("does this host run systemd?"),
-        State.UNKNOWN,
-    )
+    words = say("systemd cannot be asked: {said}", said=shorten(said))
+    return Fault(words, say("does this host run systemd?"), State.UNKNOWN)
 
 
 def _words(shown: dict[str, str]) -> str:

@@ -14,11 +14,17 @@ from python_checks.service import registry
 from python_checks.service.registry import Row
 
 # What a check is about: the first of these that it has.
-ADDRESSES = (("--url",), ("--backend-url",), ("--directory", "--model-directory"))
+ADDRESSES = (
+    ("--url",),
+    ("--backend-url",),
+    ("--directory", "--model-directory"),
+    ("--gateway-url",),
+    ("--books",),
+)
 # What is asked of each service that it fits; `all`, `status` and `doctor` look at several by themselves.
 OF_ONE = {
     *("health", "models", "completion", "embedding", "tool-call", "chat", "model-files", "latency"),
-    *("conformance", "canary", "idle"),
+    *("conformance", "canary", "idle", "gateway", "usage"),
 }
 BY_HAND = say("{deploy}; or say which server: --url URL", deploy=registry.DEPLOY)
 

@@ -14,13 +14,18 @@ from playbooks import REPOSITORY
 
 ROLES = sorted(path.name for path in (REPOSITORY / "roles").iterdir() if path.is_dir())
 NAME = rf"(?<![\w.'/-])(?:{'|'.join(ROLES)})_[a-z]\w*\b(?!['\"]?/|[.]\w+[.]j2)"
+TEMPLATES = {
+    "service": ("systemd", "supervisor"),
+    "gateway": ("gateway",),
+}  # folders of templates, by the role whose they are
 FOLDERS = "defaults|files|handlers|library|meta|tasks|templates|vars"
 
 
 def written() -> Iterator[tuple[str, Path]]:
     """Yield what people wrote for Ansible, each with the role that it belongs to; a playbook belongs to none."""
     for role in ROLES:
-        places = [REPOSITORY / "roles" / role, *([REPOSITORY / "templates"] if role == "service" else [])]
+        places = [REPOSITORY / "roles" / role]
+        places += [REPOSITORY / "templates" / each for each in TEMPLATES.get(role, ())]
         for path in (each for place in places for each in sorted(place.rglob("*"))):
             if path.suffix in (".yml", ".j2"):
                 yield role, path
@@ -38,6 +43,11 @@ def opened(role: str, text: str) -> list[str]:
     """Return the folders of other roles than ``role`` that a text names."""
     found = re.findall(rf"/({'|'.join(ROLES)})/({FOLDERS})\b", text)
     return [f"{other}/{folder}" for other, folder in found if other != role]
+
+
+def test_each_folder_of_templates_is_a_role_s() -> None:
+    folders = {path.name for path in (REPOSITORY / "templates").iterdir()}
+    assert folders == {each for names in TEMPLATES.values() for each in names}
 
 
 def specs(role: str) -> dict[str, Any]:

@@ -211,6 +211,7 @@ def test_all_faults_are_told_at_once_and_nothing_is_touched(playbook: Playbook, 
         "vllm_max_model_len": "long",
         "backend_model": "x",
         "vllm_extra_args": ["--host=::"],
+        "host_found": {},
     }
     run = playbook("deploy.yml", "-e", json.dumps(values))
     said = " ".join(run.stdout.split())
@@ -221,6 +222,7 @@ def test_all_faults_are_told_at_once_and_nothing_is_touched(playbook: Playbook, 
         "vllm_max_model_len",
         "backend_model is x",
         "vllm_extra_args has --host=::, a flag that vllm_host sets",
+        "host_found is what the role host tells other roles: leave it out of -e.",
     ):
         assert words in said
     assert not (tmp_path / "demo").exists()

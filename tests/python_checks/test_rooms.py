@@ -17,7 +17,7 @@ FLOORS = (
     ("canary", "conformance", "doctor"),
     ("config",),
     ("service",),
-    ("gpu",),
+    ("gateway", "gpu"),
     ("api", "log", "model", "report"),
     ("host",),
     ("core",),

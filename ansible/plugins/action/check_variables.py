@@ -9,11 +9,12 @@ from __future__ import annotations
 import difflib
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from ansible.parsing.dataloader import DataLoader
+from ansible.utils.vars import load_extra_vars
 
 from ansible.plugins.action import ActionBase
 
@@ -42,7 +43,7 @@ UNPRIVILEGED = "cat /proc/sys/net/ipv4/ip_unprivileged_port_start; id -u"
 def read_specs(roles: Path) -> tuple[dict[str, Options], Values]:
     """Return the options of each role below ``roles``, over all its entry points, and the defaults that are no templates.
 
-    The entry point ``outputs`` lists what the role makes for others: known names, which no inventory sets.
+    The entry point ``outputs`` lists what the role makes for others: known names, which -e must not set.
     """
     loader, specs, defaults = DataLoader(), {}, {}
     for path in sorted(roles.glob("*/meta/argument_specs.yml")):
@@ -71,6 +72,13 @@ def unknown_names(names: list[str], specs: dict[str, Options]) -> list[str]:
     return lines
 
 
+def outputs_given(names: Iterable[str], specs: dict[str, Options]) -> Iterator[str]:
+    """Yield a line for each of ``names`` that a role makes for others: given by -e, it would hide what the role finds."""
+    for role, options in specs.items():
+        for name in sorted(set(names) & {each for each, option in options.items() if option["output"]}):
+            yield f"{name} is what the role {role} tells other roles: leave it out of -e."
+
+
 class ActionModule(ActionBase):
     """Check the host's variables against the argument specs of all roles, the rules above and each other."""
 
@@ -83,7 +91,10 @@ class ActionModule(ActionBase):
         _, args = self.validate_argument_spec(SPEC)
         variables, roles = task_vars or {}, Path(args["roles"])
         specs, defaults = read_specs(roles)
-        faults = unknown_names(list(variables), specs)
+        faults = [
+            *unknown_names(list(variables), specs),
+            *outputs_given(load_extra_vars(self._loader), specs),
+        ]
         options = {
             name: option for each in specs.values() for name, option in each.items() if not option["output"]
         }

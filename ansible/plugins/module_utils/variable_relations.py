@@ -28,6 +28,7 @@ MADE = (
     "bundle",
     "python",
     "vllm",
+    "gateway",
     "logs",
 )
 # Of the backend, and their names in its environment.
@@ -65,8 +66,8 @@ def asked_for(values: Values, name: str) -> tuple[str, str]:
     return "" if values["backend_source"] == "existing" else values[name], name
 
 
-def of_one_host(values: Values) -> Iterator[str]:
-    """Yield how the backend contradicts the vLLM of its own host."""
+def of_one_host(values: Values, behind: bool) -> Iterator[str]:
+    """Yield how the backend contradicts the vLLM of its own host; ``behind``: both are behind a gateway, which it asks."""
     port, host, served = int(values["vllm_port"]), values["vllm_host"], values["vllm_served_model_name"]
     other = values["backend_host"]
     if port == int(values["backend_port"]) and (host == other or {host, other} & set(WILDCARDS)):
@@ -75,7 +76,10 @@ def of_one_host(values: Values) -> Iterator[str]:
     model, which = asked_for(values, "backend_model")
     parts = urlsplit(url)
     here = not url or parts.hostname == host or bool(LOCAL.fullmatch(parts.hostname or ""))
-    if url and here:
+    doors = (
+        {int(values["gateway_vllm_port"]), int(values["gateway_plain_ports"]["vllm"])} if behind else set()
+    )
+    if url and here and parts.port not in doors:
         bound = LOCAL.fullmatch(host) or host in WILDCARDS or host == parts.hostname
         if not bound or (parts.scheme, parts.port or 80, parts.path.rstrip("/")) != ("http", port, "/v1"):
             yield (
@@ -131,4 +135,6 @@ def contradictions(values: Values, groups: list[str], served: set[str]) -> Itera
         yield "vllm_environment has CUDA_VISIBLE_DEVICES, which vllm_cuda_visible_devices sets. Set that."
     yield from misplaced(values)
     if "backend" in groups:
-        yield from of_one_host(values) if "vllm" in groups else of_two_hosts(values, served)
+        yield from (
+            of_one_host(values, "gateway" in groups) if "vllm" in groups else of_two_hosts(values, served)
+        )

@@ -48,12 +48,12 @@ TEXT = (
 )
 # What others than root may not change: in the first ones lies what root runs.
 RUN = ("bin", "venvs", "checks", "services", "releases", "secrets")
-ROOTS = (*RUN, "backend", "logs", "cache", "python", "bundle", "tmp")
+ROOTS = (*RUN, "backend", "gateway", "logs", "cache", "python", "bundle", "tmp")
 # What the roles make. In the others a user may have things, too: there it is what these patterns fit.
-WHOLE = (*RUN, "cache", "tmp", "watch", "metrics", "supervisor", "bundle", "python", LOCK)
+WHOLE = (*RUN, "gateway", "cache", "tmp", "watch", "metrics", "supervisor", "bundle", "python", LOCK)
 ID = "[0-9a-f]" * 12
 PARTS = {"backend": (ID, f"{ID}.complete", f"{ID}.new", f"{ID}.tar"), "vllm": ()}
-LOGS = {"logs": ("vllm.log*", "backend.log*", "canary.log*", "deep-probe.log*")}
+LOGS = {"logs": ("vllm.log*", "backend.log*", "gateway.log*", "canary.log*", "deep-probe.log*")}
 # What says nothing of whose a directory is: a disk of its own, Ansible's temporary files, what an uninstallation leaves.
 NEUTRAL = ("lost+found", "ansible", "logs", LOCK)
 

@@ -52,8 +52,8 @@ def owner(path: Path) -> int:
     """
     found = others(path.parent)
     if open_to_all := [other for other in found if not other.uid]:
-        place, _, why = open_to_all[0]
-        raise ValueError(f"{REMEDY}{place} {why}; or: sudo chmod go-w {place}")
+        other = open_to_all[0]
+        raise ValueError(f"{REMEDY}{other.path} {other.why}; or: sudo chmod go-w {other.path}")
     return found[0].uid if found else 0
 
 

@@ -109,6 +109,7 @@ class Supervised:
             "service_environment": {"VALUE": 'a "quoted", 100% %(x)s it 값', "OTHER": "1"},
             "__service_base_environment": {"HOME": str(self.directory)},
             "__service_mark": "",
+            "service_tree": "",
             "__service_launcher": [],
             "service_log_file": str(self.directory / "service.log"),
             "service_stop_seconds": 5,

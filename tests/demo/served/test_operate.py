@@ -9,6 +9,7 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
 import requests
 from deployed import BACKEND, DIRECTORY, VLLM, api_server, engine_processes, playbook, serves, until
 
@@ -87,6 +88,7 @@ def test_a_dry_run_stops_and_writes_nothing() -> None:
     assert serves()
 
 
+@pytest.mark.slow
 def test_drain_lets_a_request_end_and_the_deploy_brings_vllm_back() -> None:
     replies: list[requests.Response] = []
     request = threading.Thread(target=long_request, args=[replies], daemon=True)

@@ -20,7 +20,7 @@ from python_checks.api.http import Reply, reply
 from python_checks.api.joined import accept
 from python_checks.api.openai import choice
 from python_checks.api.stream import MOST, Lines, ServerEvent, Streamed, event
-from python_checks.api.tool_calls import judge_call
+from python_checks.api.tool_replies import judge_call
 from python_checks.api.weather import TOOL
 from python_checks.checks import chat, completion, health, latency, models
 from python_checks.conformance import judges as matrix

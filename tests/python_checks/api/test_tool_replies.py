@@ -12,7 +12,7 @@ from python_checks.api.http import Reply
 from python_checks.api.joined import join
 from python_checks.api.openai import choice
 from python_checks.api.stream import event
-from python_checks.api.tool_calls import judge_call
+from python_checks.api.tool_replies import judge_call
 from python_checks.api.weather import TOOL
 from python_checks.canary.contact import converse
 from python_checks.checks import chat, completion

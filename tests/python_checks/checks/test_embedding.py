@@ -28,7 +28,7 @@ def test_a_model_that_embeds(probe: Probe, server: Server) -> None:
 @pytest.mark.parametrize(
     ("vectors", "words"),
     [
-        (GOOD[:1], "1 embeddings came for 2 texts"),
+        (GOOD[:1], "1 embedding came for 2 texts"),
         ([*GOOD, GOOD[0]], "3 embeddings came for 2 texts"),
         ([[1.0], [1.0, 2.0]], "have 1, 2 numbers, wanted one length"),
         ([[], []], "have 0 numbers"),

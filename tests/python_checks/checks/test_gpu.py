@@ -55,7 +55,7 @@ def test_two_a100_of_40_gb_are_too_small_and_have_weak_points(host: Host, gpt_os
 def test_one_gpu_is_too_few_for_two(host: Host, gpt_oss: Path) -> None:
     done = host("h100x1", NCCL)
     assert done.returncode == 2
-    assert "1 of 1 GPUs are visible, --tensor-parallel-size is 2" in done.stdout
+    assert "1 of 1 GPUs is visible, --tensor-parallel-size is 2" in done.stdout
     assert "lower --tensor-parallel-size to 1" in done.stdout
     assert host("h100x1", "--tensor-parallel-size", "1").returncode == 0
     done = host("h100x1", "--tensor-parallel-size", "1", "--model-directory", str(gpt_oss))

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from python_checks.api.tool_calls import judge_call
+from python_checks.api.tool_replies import judge_call
 from python_checks.api.weather import TOOL, request
 from tests.guide import G41_BODY
 from tests.python_checks.support import Replies

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from python_checks.api.tool_calls import FLAGS
+from python_checks.api.tool_replies import FLAGS
 from python_checks.api.weather import PROMPT, RESULT, request
 from tests.python_checks.support import Probe, Replies, Server
 

@@ -10,7 +10,7 @@ import pytest
 from python_checks.core.result import CheckError, Fault, State
 from python_checks.gpu import hardware as gpu_hardware
 from python_checks.gpu import holders, inventory, nvidia_smi, xid
-from python_checks.gpu.fields import ACTIONS, RESET
+from python_checks.gpu.known_fields import ACTIONS, RESET
 from python_checks.host import processes
 from tests.python_checks.gpu_support import NCCL, Host, document, make_gpt_oss, script
 from tests.python_checks.island import LISTEN, Island

@@ -31,10 +31,10 @@ def test_weak_points_alone_are_a_warning(host: Host) -> None:
         ("0,1", 2, ""),
         ("1", 1, "GPU 1 NVIDIA"),
         ("GPU-2a1b2c3d", 1, "GPU 1 NVIDIA"),
-        ("1", 2, "1 of 2 GPUs are visible (CUDA_VISIBLE_DEVICES=1)"),
+        ("1", 2, "1 of 2 GPUs is visible (CUDA_VISIBLE_DEVICES=1)"),
         ("", 1, "0 of 2 GPUs are visible (CUDA_VISIBLE_DEVICES=)"),
         ("0,2", 2, "names 2, which is not here"),
-        ("0,0", 2, "1 of 2 GPUs are visible"),
+        ("0,0", 2, "1 of 2 GPUs is visible"),
         ("MIG-1", 1, "names MIG-1, which is not here"),
     ],
 )

@@ -40,12 +40,12 @@ def test_a_missing_shard_is_seen_without_an_index(model: Path) -> None:
     (model / "model.safetensors.index.json").unlink()
     assert judge(model).state is State.OK
     (model / "model-00001-of-00002.safetensors").unlink()
-    assert judge(model).reason == "1 shards of 2 are there, and no index"
+    assert judge(model).reason == "1 shard of 2 is there, and no index"
 
 
 def test_a_tensor_that_only_the_index_knows_is_named(model: Path) -> None:
     shard(model / "model-00002-of-00002.safetensors", {"d": 7})
-    assert judge(model).reason == "model-00002-of-00002.safetensors lacks 1 tensors of the index, e.g. c"
+    assert judge(model).reason == "model-00002-of-00002.safetensors lacks 1 tensor of the index: c"
 
 
 def test_a_broken_index_is_named(model: Path) -> None:

@@ -3,6 +3,7 @@
 import importlib.util
 import io
 import json
+import re
 from pathlib import Path
 from types import ModuleType
 from unicodedata import east_asian_width
@@ -13,7 +14,7 @@ from babel.messages.pofile import read_po
 from python_checks.checks import doctor
 from python_checks.core import hidden
 from python_checks.core.result import Fault, Line, Result, State, conclude, one_line, shorten
-from python_checks.core.say import Said, joined, say, translated
+from python_checks.core.say import Said, count, joined, say, translated
 from python_checks.report import columns, formats, language
 from python_checks.service.last_words import LastWords
 from tests.python_checks.doctor_support import signs
@@ -64,7 +65,11 @@ def test_the_locale_chooses(environment: dict[str, str], spoken: str) -> None:
 
 def test_the_catalogue_is_read_as_babel_reads_it() -> None:
     with KOREAN.open("rb") as file:
-        known = {str(entry.id): entry.string for entry in read_po(file) if entry.id and entry.string}
+        known = {
+            entry.id if isinstance(entry.id, str) else entry.id[0]: entry.string
+            for entry in read_po(file)
+            if entry.id and entry.string
+        }
     assert language.catalogue("ko") == known and len(known) > 900
 
 
@@ -104,6 +109,62 @@ def test_what_is_missing_dead_or_has_other_holes_is_told(words: ModuleType) -> N
     assert list(words.faults(known, ["a {x}", "c"])) == ["other holes: a {x}", "missing: c", "dead: b"]
 
 
+POLISH = r"""
+msgid ""
+msgstr ""
+"Plural-Forms: nplurals=3; plural=(n==1 ? 0 : n%10>=2 && n%10<=4 && "
+"(n%100<10 || n%100>=20) ? 1 : 2);\n"
+
+msgid "{number} warning"
+msgid_plural "{number} warnings"
+msgstr[0] "{number} ostrzeżenie"
+msgstr[1] "{number} ostrzeżenia"
+msgstr[2] "{number} ostrzeżeń"
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "english", "polish", "korean"),
+    [
+        (0, "0 warnings", "0 ostrzeżeń", "경고 0건"),
+        (1, "1 warning", "1 ostrzeżenie", "경고 1건"),
+        (2, "2 warnings", "2 ostrzeżenia", "경고 2건"),
+        (5, "5 warnings", "5 ostrzeżeń", "경고 5건"),
+        (22, "22 warnings", "22 ostrzeżenia", "경고 22건"),
+    ],
+)
+def test_a_number_takes_the_form_of_its_language(number: int, english: str, polish: str, korean: str) -> None:
+    said = count(number, "{number} warning", "{number} warnings")
+    assert said == english and said.filled(other=1) == english and said.through(str.upper) == english.upper()
+    assert translated(said, language.read(POLISH)) == polish
+    assert translated(joined(", ", [said, said]), language.catalogue("ko")) == f"{korean}, {korean}"
+
+
+def test_what_is_counted_is_extracted_with_both_forms(words: ModuleType, tmp_path: Path) -> None:
+    module = tmp_path / "module.py"
+    module.write_text('count(1, "{number} day", "{number} days", none=msg("no day"))\n')
+    assert list(words.of_module(module)) == [("{number} day", "{number} days"), "no day"]
+    entry = 'msgid "{number} day"\nmsgid_plural "{number} days"\n'
+    for forms, faults in {
+        'msgstr[0] "{number}일"\n': [],
+        'msgstr[0] ""\n': ["missing: {number} day"],
+        'msgstr[0] "{n}일"\n': ["other holes: {number} day"],
+    }.items():
+        known = read_po(io.BytesIO((entry + forms).encode()), locale="ko")
+        assert list(words.faults(known, [("{number} day", "{number} days")])) == faults
+        assert (
+            words.updated(known, [("{number} day", "{number} days")]).get("{number} day").string
+            == known.get("{number} day").string
+        )
+
+
+def test_a_plural_behind_a_number_has_a_form_for_one(words: ModuleType) -> None:
+    counted = re.compile(r"\{number\} (?:\w+ )?\w+s\b")
+    messages = words.messages()
+    assert [text for text in messages if isinstance(text, str) and counted.search(text)] == []
+    assert ("{number} request", "{number} requests") in messages
+
+
 def test_the_screen_in_korean() -> None:
     [result] = language.shown([host()], "screen", "ko")
     shown = {line.label: line.words for line in result.evidence["screen"]}
@@ -124,10 +185,13 @@ def test_what_machines_read_is_english_in_every_language(form: str) -> None:
 def test_another_language_is_one_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: ModuleType
 ) -> None:
-    entries = [
-        f"msgid {json.dumps(text)}\nmsgstr {json.dumps(PSEUDO.get(text), ensure_ascii=False)}\n"
-        for text in words.messages()
-    ]
+    entries = ['msgid ""\nmsgstr "Plural-Forms: nplurals=1; plural=0;"\n']
+    for text in words.messages():
+        one, many = (text, "") if isinstance(text, str) else text
+        keyword = f"msgid_plural {json.dumps(many)}\nmsgstr[0]" if many else "msgstr"
+        entries.append(
+            f"msgid {json.dumps(one)}\n{keyword} {json.dumps(PSEUDO.get(one), ensure_ascii=False)}\n"
+        )
     (tmp_path / "xx.po").write_text("\n".join(entries), encoding="utf-8")
     monkeypatch.setattr(language, "DIRECTORY", tmp_path)
     assert language.languages() == ["en", "xx"] and language.by_locale({"LANG": "xx_XX.UTF-8"}) == "xx"

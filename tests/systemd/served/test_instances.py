@@ -42,11 +42,13 @@ def rows(*rows: dict[str, Any]) -> tuple[str, str]:
 @pytest.fixture(scope="module")
 def several(deployed: Host) -> Iterator[Host]:
     """The host with two more vLLMs, which are gone in the end."""
-    run = deployed.playbook("deploy.yml", *rows(SECOND, EMBEDS), seconds=DEPLOYS)
-    assert run.returncode == 0, run.stdout
-    yield deployed
-    for name in ("second", "embeddings"):
-        deployed.playbook("ansible/remove.yml", "-e", f"service={name}")
+    try:
+        run = deployed.playbook("deploy.yml", *rows(SECOND, EMBEDS), seconds=DEPLOYS)
+        assert run.returncode == 0, run.stdout
+        yield deployed
+    finally:  # A deploy that fails leaves those that came first, and other tests share the host.
+        for name in ("second", "embeddings"):
+            deployed.playbook("ansible/remove.yml", "-e", f"service={name}")
 
 
 def url(host: Host, port: int) -> str:
