@@ -36,7 +36,7 @@ def reason(report: object) -> str:
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
     """Write it where bin/test wants it."""
     directory = os.environ.get("TEST_OUTCOMES")
-    # What a worker ran is in the report of the one that started it.
+    # What a worker of xdist ran is in the report of the process that started it.
     if not directory or "PYTEST_XDIST_WORKER" in os.environ:
         return
     stats = terminalreporter.stats

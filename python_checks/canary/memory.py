@@ -1,15 +1,14 @@
 """What the canary keeps from run to run, in a file of JSON; what cannot be kept is not done."""
 
-import fcntl
 import json
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from python_checks.api.metrics import Counters
 from python_checks.core import regular_file, whole_file
+from python_checks.core.locked import locked
 from python_checks.core.result import CheckError, Fault, State
 from python_checks.core.say import joined, say
 
@@ -55,17 +54,14 @@ def held(path: Path) -> Iterator[None]:
     Raises:
         CheckError: another one is at work, or there is no place for a lock.
     """
-    try:
-        name = path.with_name(f".{path.name}.lock")
-        lock = os.fdopen(os.open(name, os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644))
-    except OSError as error:
-        raise CheckError(_fault(say("no lock for the canary's state"), error)) from error
-    with lock:
+    with ExitStack() as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock.enter_context(locked(path, mode=0o644))  # root may have made it
         except BlockingIOError as error:
             words = say("another canary is at work with {path}", path=path)
             raise CheckError(Fault(words, say("let it end, and ask again"), State.UNKNOWN)) from error
+        except OSError as error:
+            raise CheckError(_fault(say("no lock for the canary's state"), error)) from error
         yield
 
 

@@ -6,7 +6,7 @@ from copy import copy
 from dataclasses import replace
 from pathlib import Path
 
-from python_checks.canary import healing
+from python_checks.canary import door, healing
 from python_checks.canary import memory as strikes
 from python_checks.canary.contact import converse, embed, full_step, look
 from python_checks.canary.liveness import Facts
@@ -74,14 +74,15 @@ def run(options: argparse.Namespace) -> Result:
     given = placed(options, row)
     if given.state is None:
         last = Path(row.watch, STATE)
-        return report(*look_and_judge(given, row, strikes.load(last) if last.exists() else Memory()))
+        verdict, facts = look_and_judge(given, row, strikes.load(last) if last.exists() else Memory())
+        return report(verdict, facts, row)
     with strikes.held(given.state):
         verdict, facts = look_and_judge(given, row, strikes.load(given.state))
         strikes.save(given.state, verdict.memory)
         if verdict.heal:
             verdict = heal(verdict, given, row, facts.unit)
     notify.status(verdict.reason)
-    return report(verdict, facts)
+    return report(verdict, facts, row)
 
 
 def placed(options: argparse.Namespace, row: Row) -> argparse.Namespace:
@@ -146,7 +147,7 @@ def heal(verdict: Ruling, options: argparse.Namespace, row: Row, judged: Unit) -
     )
 
 
-def report(verdict: Ruling, facts: Facts) -> Result:
+def report(verdict: Ruling, facts: Facts, row: Row) -> Result:
     """Return the result."""
     memory = verdict.memory
     figures = [
@@ -171,6 +172,6 @@ def report(verdict: Ruling, facts: Facts) -> Result:
         verdict.reason,
         verdict.remedy,
         evidence=evidence,
-        figures=tuple(figures),
+        figures=(*figures, *door.figures(row)),
         repeated=verdict.repeated,
     )

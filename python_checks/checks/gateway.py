@@ -1,8 +1,6 @@
 """The gateway from outside: strangers and other routes are refused, a key is served, no stream is bunched, its certificate holds."""
 
 import argparse
-import ssl
-import time
 from typing import Any
 
 from python_checks.api import keys, stream
@@ -11,16 +9,15 @@ from python_checks.api.openai import PATH
 from python_checks.core import options as opt
 from python_checks.core.result import CheckError, Fault, Figure, Result, State, conclude
 from python_checks.core.say import Said, say
-from python_checks.gateway import certificates
+from python_checks.gateway import health
 from python_checks.gateway import options as own
+from python_checks.gateway.health import LOG
 
 NEEDS: tuple[str, ...] = ("requests",)
 
 CHECK = "gateway"
 TIMEOUT = 60.0
-DAYS = 21  # of a certificate, below which it should have been renewed
 READS = 2.0  # events a read; a stream that nothing holds back has 1
-LOG = say("see the gateway's log and systemctl status gateway")
 REFUSED_ROUTE = "/metrics"  # vLLM has it, and nobody should reach it from outside
 
 
@@ -39,11 +36,11 @@ def run(options: argparse.Namespace) -> Result:
     faults: list[Fault] = []
     figures: list[Figure] = []
     servers = (
-        rotation(fetch("GET", f"{options.gateway_status}/alive", options.timeout))
+        health.rotation(fetch("GET", options.gateway_status + health.ALIVE, options.timeout))
         if options.gateway_status
         else {}
     )
-    faults += waiting(servers)
+    faults += health.waiting(servers)
     url, model = options.gateway_url, options.model
     if options.gateway_key_file:
         keys.use(url, None)
@@ -59,9 +56,9 @@ def run(options: argparse.Namespace) -> Result:
         faults += served(fetch("GET", f"{url}/v1/models", options.timeout), model)
         faults += bunched(stream.read(url + PATH, request(model), options.timeout))
     if options.gateway_tls:
-        days = (certificate_end(options.gateway_tls, options.timeout) - time.time()) / 86400
-        figures.append(Figure("certificate_days", round(days, 1), "", DAYS, 0))
-        faults += certificate(days)
+        left = health.certificate_left(options.gateway_tls, options.timeout)
+        figures.append(Figure("certificate_left", round(left), "s", health.DAYS * health.DAY, 0))
+        faults += health.certificate(left)
     words = say("strangers and other routes are refused, a key is served, no stream is bunched")
     result = conclude(CHECK, faults, words, {"servers": servers})
     return Result(
@@ -77,27 +74,6 @@ def request(model: str) -> dict[str, Any]:
         "max_tokens": 16,
         "temperature": 0,
     }
-
-
-def rotation(reply: Reply) -> dict[str, int]:
-    """Return the servers of each service that may be given requests.
-
-    Raises:
-        CheckError: the gateway does not say.
-    """
-    if reply.status != 200 or not isinstance(reply.data, dict):
-        raise CheckError(Fault(say("the gateway's status page says {status}", status=reply.status), LOG))
-    return {str(name): int(number) for name, number in reply.data.items()}
-
-
-def waiting(servers: dict[str, int]) -> list[Fault]:
-    """Warn of services whose requests wait: a restart is under way, or it is down."""
-    remedy = say("while it restarts, that is meant; else start it, and see its systemctl status")
-    return [
-        Fault(say("requests for {service} wait: it is drained or down", service=name), remedy, State.WARNING)
-        for name, number in servers.items()
-        if number == 0
-    ]
 
 
 def refused(reply: Reply, status: int, what: Said) -> list[Fault]:
@@ -152,29 +128,4 @@ def bunched(streamed: stream.Streamed) -> list[Fault]:
                 State.WARNING,
             )
         ]
-    return []
-
-
-def certificate_end(place: str, timeout: float) -> float:
-    """Return when the certificate that is served ends, in seconds since the epoch.
-
-    Raises:
-        CheckError: there is none.
-    """
-    host, _, port = place.rpartition(":")
-    try:
-        pem = ssl.get_server_certificate((host.strip("[]"), int(port)), timeout=timeout)
-    except (OSError, ValueError) as error:
-        raise CheckError(Fault(say("no TLS at {place}: {error}", place=place, error=error), LOG)) from error
-    return certificates.end(pem)
-
-
-def certificate(days: float) -> list[Fault]:
-    """Judge the days that are left."""
-    remedy = say("renew it, then deploy.yml; a self-signed one: -e gateway_certificate_renew=true")
-    if days <= 0:
-        return [Fault(say("the certificate has ended: clients refuse it"), remedy)]
-    if days < DAYS:
-        reason = say("the certificate ends in {days:.0f} days", days=days)
-        return [Fault(reason, remedy, State.WARNING)]
     return []

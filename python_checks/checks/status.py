@@ -15,6 +15,7 @@ from python_checks.canary import screen
 from python_checks.core.result import CheckError, Line, Result, State, one_line, worst
 from python_checks.core.say import count, msg, say
 from python_checks.core.words import ago
+from python_checks.gateway import screen as gateway
 from python_checks.gpu import status_lines
 from python_checks.host import disks
 from python_checks.host.disks import Disk
@@ -28,7 +29,6 @@ from python_checks.service.last_words import LastWords
 NEEDS: tuple[str, ...] = ("requests",)
 FORMAT = "screen"
 
-NONE = marks.Traces()
 TIMEOUT = 5.0  # seconds for each question
 VERDICT = "checks/verdict.json"  # below host_directory: what the check all remembered there
 
@@ -46,8 +46,9 @@ class Seen:
     watch: list[Line]
     disks: list[Disk]
     now: float
-    traces: marks.Traces = NONE
+    traces: marks.Traces = field(default_factory=marks.Traces)
     rows: Sequence[registry.Row] = field(default_factory=tuple)
+    doors: Mapping[str, Sequence[Line]] = field(default_factory=dict)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -83,20 +84,20 @@ def gather() -> Seen:
             except CheckError as error:
                 refused[name] = refused[name] and error.fault.reason
     places = [place for service in known.values() for place in (service.model, service.log) if place]
-    engines = any(service.engine for service in known.values())
     now = time.time()
     return Seen(
         known,
         refused,
         {name: last_words.read(service) for name, service in known.items()},
         queues,
-        status_lines.gpus() if engines else [],
+        status_lines.gpus() if any(service.engine for service in known.values()) else [],
         verdict.recall(home / VERDICT),
         screen.of_rows(rows, now),
         disks.disks([home, *map(Path, places)]),
         now,
         marks.traces(home),
         rows,
+        {row.name: gateway.lines(row.options, TIMEOUT) for row in rows if not refused[row.name]},
     )
 
 
@@ -159,6 +160,7 @@ def service_lines(name: str, seen: Seen) -> list[Line]:
         lines.append(Line(say("  model"), words))
     if name in seen.queues:
         lines.append(Line(say("  queue"), str(seen.queues[name])))
+    lines += seen.doors.get(name, ())
     if how.state is not State.OK and log.last and not service.put_down:
         lines.append(Line(say("  log"), log.last))
     return lines

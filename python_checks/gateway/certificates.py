@@ -16,7 +16,10 @@ def end(pem: str) -> float:
     Raises:
         CheckError: openssl does not say.
     """
-    said = command.run(["openssl", "x509", "-noout", "-enddate"], WAIT, pem).text
+    try:
+        said = command.run(["openssl", "x509", "-noout", "-enddate"], WAIT, pem).text
+    except OSError as error:  # it is not there, or gives no answer
+        said = str(error)
     found = re.search(r"notAfter=(.+)", said)
     if not found:
         reason = say("openssl does not say when the certificate ends: {said}", said=said[:200])

@@ -5,6 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from python_checks.core import whole_file
+from python_checks.core.locked import locked
 from python_checks.core.result import CheckError, Fault
 from python_checks.core.say import Said, say
 from python_checks.gateway import admin
@@ -15,6 +16,7 @@ BACKEND, HEALTH, ADMIN = 1, 5, 6  # fields of `show servers state`: its health, 
 HEALTHY, NOTHING = "2", "0"
 SEEN, PAUSE = 5.0, 0.1  # seconds until a health check has seen that it is back, and between two looks
 ON_THE_WAY = 0.5  # seconds for a request that was handed over in the moment of the drain
+LOCKED = 60.0  # seconds for a reload, which takes half a minute at most, or for another service
 
 
 def leave(socket: Path, file: Path, service: str) -> Said:
@@ -23,9 +25,11 @@ def leave(socket: Path, file: Path, service: str) -> Said:
     Raises:
         CheckError, OSError: the gateway does not do it, or the file cannot be written.
     """
-    if not _told(socket, service, "drain"):
-        return _alone()
-    whole_file.write(file, kept(admin.ask(socket, "show servers state")))
+    # A process that a reload is starting has read the file, and the one before it no longer counts.
+    with locked(file, LOCKED):
+        if not _told(socket, service, "drain"):
+            return _alone()
+        whole_file.write(file, kept(admin.ask(socket, "show servers state")))
     time.sleep(ON_THE_WAY)
     return say("new requests for {service} wait at the gateway", service=service)
 
@@ -37,12 +41,13 @@ def enter(socket: Path, file: Path, service: str) -> Said:
         CheckError, OSError: as `leave`.
     """
     _seen(socket, service)
-    state = ""
-    with suppress(FileNotFoundError, ConnectionRefusedError):
-        state = admin.ask(socket, "show servers state")
-    # Before the gateway is told: a reload that waits goes on at once and reads it. Also without a gateway, for one that starts later.
-    whole_file.write(file, kept(state, service))
-    told = _told(socket, service, "ready")
+    with locked(file, LOCKED):
+        state = ""
+        with suppress(FileNotFoundError, ConnectionRefusedError):
+            state = admin.ask(socket, "show servers state")
+        # Before the gateway is told: also without a gateway, for one that starts later.
+        whole_file.write(file, kept(state, service))
+        told = _told(socket, service, "ready")
     return say("the gateway lets requests go on to {service}", service=service) if told else _alone()
 
 

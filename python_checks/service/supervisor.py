@@ -64,7 +64,8 @@ def restart(row: Row, tell: Callable[[str], None]) -> bool:
     Raises:
         CheckError: supervisord refuses it.
     """
-    tell(say("stopping: running requests get their time to end"))
+    if call([*row.control, "status", row.unit]).code == 0:  # it runs
+        tell(say("stopping: running requests get their time to end"))
     for action in ("stop", "remove"):  # it may not run, or not be there
         command.run([*row.control, action, row.unit], STOP)
     done = command.run([*row.control, "update", row.unit], TIMEOUT)

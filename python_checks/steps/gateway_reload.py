@@ -3,16 +3,19 @@
 import argparse
 import re
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from python_checks.core import notify
 from python_checks.core import options as opt
+from python_checks.core.locked import locked
 from python_checks.core.result import CheckError, Fault, Result, State, conclude
 from python_checks.core.say import say
-from python_checks.gateway import admin
+from python_checks.gateway import admin, drained
 from python_checks.gateway import options as own
+from python_checks.service import registry
 
 NEEDS: tuple[str, ...] = ()
 
@@ -44,35 +47,38 @@ class Processes(NamedTuple):
 
 def run(options: argparse.Namespace) -> Result:
     """Wait until nothing is drained, reload, and wait for the new process."""
+    file = Path(registry.one("gateway").options["drained"])
     try:
-        undrained(options.socket, time.monotonic() + options.deadline)
-        time.sleep(GOING_ON)
-        before = processes(admin.ask(options.master, "show proc"))
+        with undrained(options.socket, file, time.monotonic() + options.deadline):
+            return reload(options.master)
     except (FileNotFoundError, ConnectionRefusedError) as error:
         raise CheckError(
             Fault(say("no gateway runs: {error}", error=error), say("systemctl start gateway"), State.UNKNOWN)
         ) from error
+
+
+def reload(master: Path) -> Result:
+    """Reload, and wait for the new process.
+
+    Raises:
+        FileNotFoundError, ConnectionRefusedError: no gateway runs.
+        CheckError: there is none.
+    """
+    before = processes(admin.ask(master, "show proc"))
     with suppress(CheckError):  # a master that starts anew may cut its answer
-        admin.ask(options.master, "reload")
+        admin.ask(master, "reload")
     end = time.monotonic() + START
-    while True:
+    while time.monotonic() < end:
         time.sleep(PAUSE)
         with suppress(FileNotFoundError, ConnectionRefusedError, CheckError):
-            now = processes(admin.ask(options.master, "show proc"))
+            now = processes(admin.ask(master, "show proc"))
             if now.failed > before.failed:
                 break
-            if now.serves not in ("", before.serves):
-                return conclude(
-                    "gateway-reload",
-                    [],
-                    say(
-                        "process {new} serves; {old} ends with its last stream",
-                        new=now.serves,
-                        old=before.serves,
-                    ),
+            if now.serves not in ("", before.serves) and _left(master, before.serves):
+                words = say(
+                    "process {new} serves; {old} ends with its last stream", new=now.serves, old=before.serves
                 )
-        if time.monotonic() >= end:
-            break
+                return conclude("gateway-reload", [], words)
     raise CheckError(
         Fault(
             say("the gateway cannot start with what it is given; the old process serves on"),
@@ -81,13 +87,25 @@ def run(options: argparse.Namespace) -> Result:
     )
 
 
-def undrained(socket: Path, end: float) -> None:
-    """Wait: requests that are held would stay with the old process, which no longer sees that their server is back.
+def _left(master: Path, process: str) -> bool:
+    """Tell whether a process takes nothing new any more, commands included."""
+    return "Stopping: 0" not in admin.ask(master, f"@!{process} show info")
+
+
+@contextmanager
+def undrained(socket: Path, file: Path, end: float) -> Iterator[None]:
+    """Wait until nothing is drained, and keep it so: requests that are held would stay with the old process, which no longer sees that
+    their server is back.
 
     Raises:
         CheckError: it takes too long.
     """
-    while DRAINED.search(admin.ask(socket, "show servers state")):
+    while True:
+        with locked(file, drained.LOCKED):
+            if not DRAINED.search(admin.ask(socket, "show servers state")):
+                time.sleep(GOING_ON)
+                yield
+                return
         notify.status(say("reload: waiting until the services behind have restarted"))
         if time.monotonic() >= end:
             raise CheckError(

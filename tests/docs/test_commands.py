@@ -167,13 +167,19 @@ def test_variables_exist(name: str) -> None:
         r"(?<![\w./-])(?:host|service|vllm|backend|gateway|monitoring)_[a-z_]+(?![\w/])", text
     ):
         if word.startswith(METRIC):
-            names = ("report/textfile.py", "checks/canary.py")
-            source = "".join(
-                (REPOSITORY / "python_checks" / each).read_text(encoding="utf-8") for each in names
-            )
-            assert f'"{word.removeprefix(METRIC)}"' in source, word
+            assert word.removeprefix(METRIC) in metrics(), word
         else:
             assert word in variables(), f"{name}: there is no variable {word}"
+
+
+def metrics() -> set[str]:
+    """Return the names of the metrics of a probe: those that each has, and the figures that some measure."""
+    package = REPOSITORY / "python_checks"
+    found = re.findall(r'gauge\("(\w+)"', (package / "report/textfile.py").read_text(encoding="utf-8"))
+    for path in [*package.glob("checks/*.py"), *package.glob("canary/*.py")]:
+        for name, rest in re.findall(r'Figure\("(\w+)"(.*)', path.read_text(encoding="utf-8")):
+            found.append(name + ("_seconds" if ', "s"' in rest else ""))
+    return set(found)
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -299,3 +299,4 @@ def opened(home: Path, run: bool = True, **variables: Any) -> Iterator[Door]:
             door.start()
             until(door.up, 10, "the engine is up")
         yield door
+        assert "runtime error" not in door.log  # of Lua; HAProxy goes on without it, and may crash later

@@ -17,7 +17,8 @@ import requests
 import yaml
 
 from tests.gateway.door import CHAT, HAPROXY, REPOSITORY, Door, opened
-from tests.gateway.test_tls import certificate, give
+from tests.gateway.test_tls import give
+from tests.python_checks.tls import certificate
 
 ORIGIN = "https://chat.example.com"
 CASES: dict[str, dict[str, Any]] = {

@@ -106,6 +106,9 @@ def test_a_key_more_is_taken_up_by_the_process_that_runs(gateway: Gateway) -> No
 
 
 def test_the_screen_and_the_doctor_know_it(gateway: Gateway) -> None:
-    assert "gateway" in gateway.checks("status").stdout
+    said = gateway.checks("status").stdout
+    assert "gateway" in said and "requests for backend wait" in said, said
+    row = json.loads((gateway.home / "services/gateway.json").read_text())
+    assert row["options"]["leads-to"] == "vllm backend"  # by which their canary finds it
     said = gateway.checks("doctor").stdout
     assert "requests for backend wait" in said, said

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import threading
 import time
+from argparse import Namespace
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,7 +15,10 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from python_checks.gateway.drained import kept
+from python_checks.core import whole_file
+from python_checks.core.result import State
+from python_checks.gateway import admin
+from python_checks.steps import gateway_reload, rotation
 from tests.gateway.door import Door, until
 from tests.gateway.test_keys import checks
 
@@ -33,7 +40,8 @@ def step(door: Door, turn: str, service: str = "vllm") -> CompletedProcess[str]:
 def reload(door: Door, seconds: int = 30) -> CompletedProcess[str]:
     """Have the gateway reload."""
     sockets = ("--socket", door.state / "admin.sock", "--master", door.state / "master.sock")
-    return checks("gateway-reload", *sockets, "--deadline", str(seconds))
+    home = deployed(door.home, door.state)
+    return checks("gateway-reload", *sockets, "--deadline", str(seconds), home=home)
 
 
 @pytest.fixture(autouse=True)
@@ -55,16 +63,6 @@ def test_leave_and_enter(door: Door) -> None:
         assert not waiting.done()
         assert step(door, "enter").returncode == 0
         assert waiting.result().status_code == 200
-
-
-def test_without_a_gateway_a_restart_is_as_it_was(tmp_path: Path) -> None:
-    for turn in ("leave", "enter"):
-        done = checks("rotation", "vllm", turn, home=tmp_path)
-        assert done.returncode == 0 and "no gateway is deployed" in done.stdout
-    for turn in ("leave", "enter"):
-        done = checks("rotation", "vllm", turn, home=deployed(tmp_path, tmp_path))
-        assert done.returncode == 0 and "no gateway runs" in done.stdout
-    assert (tmp_path / "drained").read_text() == "1\n"
 
 
 def test_a_service_that_the_gateway_does_not_know(door: Door) -> None:
@@ -121,6 +119,69 @@ def test_what_is_drained_stays_so_after_a_reload_by_hand(door: Door) -> None:
         assert waiting.result().status_code == 200
 
 
+class Reload:
+    """A reload in this process, with the moment in which the master is told, and another command answered late."""
+
+    def __init__(self, door: Door, monkeypatch: pytest.MonkeyPatch, late: str = "") -> None:
+        monkeypatch.setenv("CHECKS_HOME", str(deployed(door.home, door.state)))
+        self.asked, self.late, self.begins = admin.ask, late, threading.Event()
+        monkeypatch.setattr(admin, "ask", self.ask)
+        sockets = {"socket": door.state / "admin.sock", "master": door.state / "master.sock"}
+        self.options = Namespace(**sockets, deadline=30.0)
+
+    def ask(self, path: Path, command: str) -> str:
+        """Ask, and tell of it."""
+        if command == (self.late or "reload") and not self.begins.is_set():
+            self.begins.set()
+            time.sleep(1.5 if self.late else 0)
+        return self.asked(path, command)
+
+    def run(self) -> State:
+        """Return its verdict."""
+        return gateway_reload.run(self.options).state
+
+
+@pytest.mark.parametrize("late", ["the reload", "the leave"])
+def test_a_leave_within_a_reload_is_not_lost(door: Door, monkeypatch: pytest.MonkeyPatch, late: str) -> None:
+    """The service is drained once the reload has seen that none is, or its drain is kept once the new process has read which are."""
+    own = Reload(door, monkeypatch, "show proc" if late == "the reload" else "")
+    write = whole_file.write
+
+    def slow(path: Path, text: str) -> None:
+        time.sleep(1.5)
+        write(path, text)
+
+    if late == "the leave":
+        monkeypatch.setattr(whole_file, "write", slow)
+    with ThreadPoolExecutor(2) as pool:
+        reloading = pool.submit(own.run)
+        assert own.begins.wait(10)
+        rotation.run(Namespace(service="vllm", turn="leave"))
+        waiting = pool.submit(door.chat)
+        assert reloading.result() is State.OK
+        time.sleep(0.5)
+        assert not waiting.done() and not door.up()
+        rotation.run(Namespace(service="vllm", turn="enter"))
+        assert waiting.result().status_code == 200
+
+
+def test_a_reload_ends_once_the_old_process_takes_no_command(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would take a leave that the new one does not hear of."""
+    own, old = Reload(door, monkeypatch), int(door.command("show info").partition("\nPid: ")[2].split()[0])
+    with ThreadPoolExecutor(1) as pool:
+        reloading = pool.submit(own.run)
+        assert own.begins.wait(10)
+        os.kill(old, signal.SIGSTOP)
+        try:
+            time.sleep(2)
+            assert not reloading.done()
+        finally:
+            os.kill(old, signal.SIGCONT)
+        assert reloading.result() is State.OK
+
+
 def test_a_broken_configuration_leaves_the_old_one_serving(door: Door) -> None:
     file = door.tree / "haproxy.cfg"
     good = file.read_text()
@@ -140,11 +201,3 @@ def test_an_unreadable_map_leaves_the_old_one_serving(door: Door) -> None:
         assert reload(door).returncode == 2 and door.chat().status_code == 200
     finally:
         door.map.with_suffix(".away").rename(door.map)
-
-
-def test_what_a_reload_is_told() -> None:
-    head = "# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight"
-    state = f"1\n{head}\n5 vllm 1 main 127.0.0.1 2 8 1\n7 backend 1 main 127.0.0.1 2 0 1\n"
-    assert kept(state) == f"1\n{head}\n5 vllm 1 main 127.0.0.1 2 8 1\n"
-    assert kept(state, "vllm") == f"1\n{head}\n"
-    assert kept("") == "1\n"

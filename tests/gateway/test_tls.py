@@ -14,30 +14,11 @@ from pathlib import Path
 import pytest
 import requests
 
+from python_checks.canary import door as canary
+from python_checks.service.registry import Row
 from tests.gateway.door import KEY, Door, free_port, opened, until
 from tests.gateway.test_keys import checks, deploy
-
-NAME = "ml35.example"
-
-
-def certificate(directory: Path, name: str, days: int = 825) -> tuple[Path, Path]:
-    """Make a certificate that nobody signs, and its key."""
-    pem, key = directory / f"{name}.crt", directory / f"{name}.key"
-    made = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:prime256v1",
-        "-nodes",
-        "-days",
-        str(days),
-    ]
-    names = ["-subj", f"/CN={NAME}", "-addext", f"subjectAltName=DNS:{NAME},IP:127.0.0.1"]
-    subprocess.run([*made, *names, "-keyout", key, "-out", pem], check=True, capture_output=True, timeout=60)
-    return pem, key
+from tests.python_checks.tls import NAME, certificate
 
 
 def give(door: Door, pem: Path, key: Path) -> subprocess.CompletedProcess[str]:
@@ -143,10 +124,37 @@ def test_the_probe(closed: tuple[Door, int, Path]) -> None:
     ), result
     assert result["evidence"]["servers"] == {"vllm": 1, "backend": 0}
     done = checks(*given, "--gateway-tls", f"127.0.0.1:{door.port}")
-    assert "the certificate ends in 10 days" in done.stdout and '"certificate_days"' in done.stdout
+    assert "the certificate ends in 10 days" in done.stdout and '"certificate_left"' in done.stdout
     (door.home / "wrong.key").write_text("sk-wrong")
     done = checks(*given, "--gateway-key-file", door.home / "wrong.key")
     assert done.returncode == 2 and "the probes' own key gets 401" in done.stdout.replace("\\u2019", "'")
+
+
+def test_the_canary_measures_it(closed: tuple[Door, int, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every ten seconds, of which the log says nothing."""
+    gateway = closed[0]
+    options = {
+        "gateway-status": f"http://127.0.0.1:{gateway.status}",
+        "gateway-tls": f"127.0.0.1:{gateway.port}",
+        "leads-to": "vllm backend",
+    }
+    (gateway.home / "services").mkdir()
+    row = {"name": "gateway", "manager": "systemd", "options": options}
+    (gateway.home / "services/gateway.json").write_text(json.dumps(row))
+    monkeypatch.setenv("CHECKS_HOME", str(gateway.home))
+
+    def figures() -> dict[str, float]:
+        return {figure.name: figure.value for figure in canary.figures(Row("vllm"))}
+
+    before = gateway.log
+    found = figures()
+    assert 0 < found.pop("certificate_left") <= 825 * 86400
+    assert found == {"gateway_answers": 1, "gateway_holds": 0}
+    assert gateway.log == before
+    gateway.command("set server vllm/main state drain")
+    assert figures()["gateway_holds"] == 1
+    gateway.command("set server vllm/main state ready")
+    assert figures()["gateway_holds"] == 0
 
 
 def test_the_probe_sees_a_door_that_is_open(closed: tuple[Door, int, Path]) -> None:

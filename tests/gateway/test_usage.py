@@ -5,11 +5,9 @@ from __future__ import annotations
 import csv
 import datetime
 import json
-import sqlite3
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,11 +15,7 @@ import requests
 
 from tests.gateway.door import KEY, Door, digest, until
 from tests.gateway.test_keys import OTHER, checks, deploy
-
-GOOD = (
-    '{"time":1,"id":"x","key":"team","service":"vllm","path":"/","model":"m","status":200,"whole":true,"ms":5,"bytes":1,'
-    '"prompt":7,"completion":3,"reasoning":1}\n'
-)
+from tests.python_checks.gateway.test_books import LINE
 
 
 def ask(door: Door, number: int) -> None:
@@ -107,38 +101,12 @@ def test_no_word_of_a_request_is_in_the_books(door: Door) -> None:
     assert "secret of" not in text and KEY not in text and 'word "usage"' not in text
 
 
-def test_old_days_become_one_sum_and_totals_never_fall(tmp_path: Path) -> None:
-    books, base = tmp_path / "days", tmp_path / "usage.sqlite"
-    books.mkdir()
-    line = GOOD
-    today = datetime.date.today()
-    for age in (0, 399, 400):
-        (books / f"{today - datetime.timedelta(days=age)}.jsonl").write_text(line * 2)
-    checks("usage", "--books", base, "--collect", books)
-    with closing(sqlite3.connect(base)) as store:
-        # A day that was within the limit when it was added, and is not any more.
-        store.execute(
-            "UPDATE used SET day = ? WHERE day = ?",
-            (str(today - datetime.timedelta(days=401)), str(today - datetime.timedelta(days=399))),
-        )
-        store.commit()
-    for file in books.iterdir():
-        file.unlink()
-    prom = tmp_path / "x.prom"
-    for _ in range(2):
-        checks("usage", "--books", base, "--collect", books, "--metrics", prom)
-    with closing(sqlite3.connect(base)) as store:
-        assert sorted(store.execute("SELECT day, prompt FROM used")) == [(str(today), 14), ("older", 14)]
-    totals = [line for line in prom.read_text().splitlines() if 'kind="prompt"' in line]
-    assert len(totals) == 1 and totals[0].endswith(" 28.0")
-
-
 def test_files_of_days_long_gone_are_removed(door: Door) -> None:
     def file(age: int) -> Path:
         return door.state / "usage" / f"{datetime.date.today() - datetime.timedelta(days=age)}.jsonl"
 
     for age in (30, 33, 60):
-        file(age).write_text(GOOD)
+        file(age).write_text(f"{LINE}\n")
     door.stop()
     door.start()
     until(door.up, 10, "the engine is up")
@@ -146,19 +114,6 @@ def test_files_of_days_long_gone_are_removed(door: Door) -> None:
     until(lambda: not file(33).exists(), 5, "old days are removed")
     assert [age for age in (30, 33, 60) if file(age).exists()] == [30]
     file(30).unlink()  # other tests add the books up
-
-
-def test_a_broken_line_is_left_out(tmp_path: Path) -> None:
-    books = tmp_path / "days"
-    books.mkdir()
-    (books / f"{datetime.date.today()}.jsonl").write_text(GOOD + '{"key":"te\n' + "[]\n\n" + GOOD)
-    done = checks("usage", "--books", tmp_path / "b", "--collect", books)
-    assert "2 requests, 20 tokens" in done.stdout
-
-
-def test_without_books_it_says_so(tmp_path: Path) -> None:
-    done = checks("usage", "--books", tmp_path / "none")
-    assert done.returncode == 3 and "remedy" in done.stdout
 
 
 def test_the_count_of_a_day_outlives_a_restart(door: Door) -> None:

@@ -17,8 +17,8 @@ FLOORS = (
     ("canary", "conformance", "doctor"),
     ("config", "incident"),
     ("service",),
-    ("gpu",),
-    ("api", "gateway", "log", "model", "report"),
+    ("gateway", "gpu"),
+    ("api", "log", "model", "report"),
     ("host",),
     ("core",),
 )

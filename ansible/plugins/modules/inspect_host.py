@@ -38,6 +38,7 @@ options:
 RETURN = """
 directories: {description: The directories in it., type: list, returned: always}
 complete: {description: What is installed and copied there to its end., type: list, returned: always}
+services: {description: What has releases there., type: list, returned: always}
 closed: {description: "Directories that only their owner may enter, of those that services and probes read.", type: list, returned: always}
 closed_trees: {description: "Environments and the like in which something is closed so.", type: list, returned: always}
 memory_gib: {description: MemAvailable in GiB., type: float, returned: always}
@@ -184,6 +185,7 @@ def main() -> None:
         memory_gib=round(memory_available() / GIB, 1),
         directories=[str(path) for path in Path(module.params["directory"]).glob("*/") if path.is_dir()],
         complete=complete(Path(module.params["directory"])),
+        services=[path.name for path in Path(module.params["directory"]).glob("releases/*/")],
         closed=closed(Path(module.params["directory"])),
         closed_trees=closed_trees(Path(module.params["directory"])),
         disk_gib=round(disk_free(Path(module.params["directory"])) / GIB, 1),

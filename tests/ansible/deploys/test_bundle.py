@@ -109,6 +109,7 @@ def said(run: subprocess.CompletedProcess[str]) -> str:
     return " ".join(run.stdout.split())
 
 
+@pytest.mark.slow
 def test_manifest_holds_what_is_there(made: Bundle) -> None:
     manifest = made.manifest()
     assert {name: about["sha256"] for name, about in manifest["wheels"].items()} == made.content()
@@ -116,12 +117,14 @@ def test_manifest_holds_what_is_there(made: Bundle) -> None:
     assert made.wheel("uv") and made.wheel("supervisor") and made.wheel("langgraph")
 
 
+@pytest.mark.slow
 def test_second_run_changes_and_downloads_nothing(bundle: Bundle) -> None:
     run = bundle.make("-v", **CLOSED)
     assert run.returncode == 0, run.stdout
     assert "changed=0" in run.stdout
 
 
+@pytest.mark.slow
 def test_harm_is_repaired(bundle: Bundle) -> None:
     before = bundle.content()
     bundle.wheel("idna").unlink()
@@ -133,6 +136,7 @@ def test_harm_is_repaired(bundle: Bundle) -> None:
     assert bundle.content() == before
 
 
+@pytest.mark.slow
 def test_unreachable_index_is_told(bundle: Bundle) -> None:
     bundle.wheel("idna").unlink()
     run = bundle.make(**CLOSED)
@@ -141,6 +145,7 @@ def test_unreachable_index_is_told(bundle: Bundle) -> None:
     assert "Is the package index reachable (PIP_INDEX_URL" in said(run)
 
 
+@pytest.mark.slow
 def test_directory_of_something_else_is_left_alone(bundle: Bundle) -> None:
     (bundle.directory / "manifest.json").unlink()
     before = bundle.content()
@@ -150,6 +155,7 @@ def test_directory_of_something_else_is_left_alone(bundle: Bundle) -> None:
     assert bundle.content() == before
 
 
+@pytest.mark.slow
 def test_misspelt_option(bundle: Bundle) -> None:
     run = bundle.make("-e", "bundle_wheels=x")
     assert run.returncode != 0
@@ -286,6 +292,7 @@ def test_a_lock_is_read_for_the_architecture() -> None:
     assert [each for each in found if any("intel-openmp==" in entry for entry in found[each])] == ["x86_64"]
 
 
+@pytest.mark.slow
 def test_model_is_described_and_compared(bundle: Bundle, tmp_path: Path) -> None:
     model = tmp_path / "model"
     (model / "sub").mkdir(parents=True)

@@ -27,6 +27,7 @@ def closed(directory: Path) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 def test_a_session_with_umask_077_closes_nothing(prepared_directory: Path) -> None:
     assert closed(prepared_directory) == []
 

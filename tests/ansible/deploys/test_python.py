@@ -35,6 +35,7 @@ def said(run: subprocess.CompletedProcess[str]) -> str:
     return " ".join(run.stdout.split())
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("alone")
 def test_none_that_fits(prepared: Playbook, lock: str) -> None:
     run = prepared("ansible/check.yml", "-e", lock)

@@ -42,6 +42,7 @@ def asked(tmp_path: Path) -> Iterator[Asked]:
     service.end()
 
 
+@pytest.mark.slow
 def test_from_running_to_nothing(asked: Asked) -> None:
     first = asked.state()
     facts = asked.ask()
@@ -127,3 +128,6 @@ def test_a_restart_takes_what_is_new_and_waits_for_the_answer(
     subprocess.run([*row.control, "stop", "service"], check=False, timeout=60)
     with pytest.raises(CheckError, match="has no process"):
         supervisor.follow(row, told.append)
+    told.clear()
+    assert supervisor.restart(row, told.append)
+    assert not [words for words in told if words.startswith("stopping")]  # it was not running

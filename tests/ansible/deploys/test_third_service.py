@@ -67,6 +67,7 @@ def third(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Third]:
     subprocess.run([*stop, "shutdown"], timeout=60, check=False)
 
 
+@pytest.mark.slow
 def test_it_is_in_status_and_probed(third: Third) -> None:
     result = json.loads(third.checks("status", "--format", "json").stdout)["results"][0]
     facts = result["evidence"]["services"]
@@ -81,6 +82,7 @@ def test_it_is_in_status_and_probed(third: Third) -> None:
     assert "changed=0" in (again := third.play("main").stdout), again
 
 
+@pytest.mark.slow
 def test_a_typed_restart_is_one(third: Third) -> None:
     before = json.loads(third.checks("status", "--format", "json").stdout)["results"][0]["evidence"][
         "services"
@@ -95,6 +97,7 @@ def test_a_typed_restart_is_one(third: Third) -> None:
     assert after["ranker"]["pid"] not in (0, before["ranker"]["pid"])
 
 
+@pytest.mark.slow
 def test_it_is_removed(third: Third) -> None:
     run = third.play("remove")
     assert run.returncode == 0, run.stdout
@@ -103,6 +106,7 @@ def test_it_is_removed(third: Third) -> None:
     assert done.returncode == 3 and "no service is deployed on this host" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_further_vllm_is_removed_alone_by_its_name(third: Third) -> None:
     """One that no inventory names any more: the registry knows it."""
     assert third.play("main", "-e", "ranker_kind=embed").returncode == 0

@@ -88,7 +88,7 @@ def test_a_dry_run_stops_and_writes_nothing() -> None:
     assert serves()
 
 
-@pytest.mark.slow
+@pytest.mark.long  # a host's drain is in test_start
 def test_drain_lets_a_request_end_and_the_deploy_brings_vllm_back() -> None:
     replies: list[requests.Response] = []
     request = threading.Thread(target=long_request, args=[replies], daemon=True)

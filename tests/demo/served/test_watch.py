@@ -30,6 +30,7 @@ def test_it_looks_again_and_again() -> None:
     assert re.search(r"canary     alive: ", status), status
 
 
+@pytest.mark.slow
 def test_maintenance_keeps_it_off() -> None:
     for wanted, words in (("on", "in maintenance since"), ("off", "alive")):
         assert playbook("ansible/maintenance.yml", "-e", f"maintenance={wanted}").returncode == 0

@@ -358,3 +358,21 @@ def test_a_model_that_does_not_chat_is_asked_for_embeddings(canary: Canary, serv
     vectors[1] = vectors[0]
     code, result = canary.run("--url", server.url)
     assert (code, result["evidence"]["condition"]) == (2, "nonsense") and "same embedding" in result["reason"]
+
+
+def test_the_gateway_is_in_the_metrics_and_not_in_the_verdict(canary: Canary, server: Server) -> None:
+    told = {"gateway-status": server.url, "leads-to": "vllm"}
+    canary.register("gateway", options=told, probes=[])
+    file = canary.directory / "canary.prom"
+    for alive, holds in (({"vllm": 1}, 0), ({"vllm": 0}, 1)):
+        server.answers["/alive"] = 200, alive
+        code, result = canary.run("--textfile", str(file))
+        assert (code, result["evidence"]["condition"]) == (0, "alive")
+        lines = file.read_text().splitlines()
+        assert 'vllm_probe_gateway_answers{probe="canary",service="vllm"} 1.0' in lines
+        assert f'vllm_probe_gateway_holds{{probe="canary",service="vllm"}} {holds}.0' in lines
+    del server.answers["/alive"]
+    assert canary.run("--textfile", str(file))[0] == 0
+    text = file.read_text()
+    assert 'vllm_probe_gateway_answers{probe="canary",service="vllm"} 0.0' in text
+    assert "gateway_holds{" not in text

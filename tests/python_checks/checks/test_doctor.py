@@ -20,7 +20,8 @@ from python_checks.service.facts import Service
 from python_checks.service.last_words import LastWords
 from tests.python_checks.doctor_support import deployed, one, signs
 from tests.python_checks.hosted import Hosted
-from tests.python_checks.support import Recorded
+from tests.python_checks.support import Recorded, Server
+from tests.python_checks.tls import certificate, shown
 
 
 def test_nothing_is_wrong() -> None:
@@ -317,3 +318,28 @@ def test_what_a_deploy_left_that_was_cut_off(
 )
 def test_the_head_counts_findings(states: list[State], words: str) -> None:
     assert doctor.counted(Counter(states)) == words
+
+
+def test_a_gateway_is_judged_by_its_own_check(hosted: Hosted, server: Server, tmp_path: Path) -> None:
+    """Who waits, and a certificate near its end; while it does not run that is all there is to say of it."""
+    server.answers |= {
+        "/alive": (200, {"vllm": 0}),
+        "/metrics": (404, {"error": dict.fromkeys(("message", "type", "code"), "x")}),
+    }
+    with shown(*certificate(tmp_path, "own", days=10)) as place:
+        options = {"gateway-url": server.url, "gateway-status": server.url, "gateway-tls": place}
+        hosted.add(
+            "gateway",
+            "gateway",
+            url=server.url,
+            health_path="/alive",
+            probes=["gateway"],
+            options=options | {"model": "m"},
+        )
+        hosted.shown("gateway", MainPID="1")
+        said = " ".join(hosted.checks("doctor").stdout.split())
+        assert "requests for vllm wait: it is drained or down" in said, said
+        assert "the certificate ends in 10 days" in said and "gateway_certificate_renew" in said
+        hosted.shown("gateway", ActiveState="failed", SubState="failed", Result="exit-code")
+        said = hosted.checks("doctor").stdout
+        assert "gateway failed" in said and "wait" not in said and "certificate" not in said, said

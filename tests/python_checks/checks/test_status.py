@@ -3,6 +3,7 @@
 import json
 import platform
 import re
+import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from python_checks.service.last_words import LastWords
 from tests.python_checks.doctor_support import deployed, known
 from tests.python_checks.hosted import Hosted
 from tests.python_checks.support import Healthy, Probe, Server
+from tests.python_checks.tls import certificate, shown
 
 GIB = 2**30
 
@@ -170,6 +172,30 @@ def test_a_third_service_is_in_the_same_screen(hosted: Hosted, server: Server) -
     )
     server.answers["/up"] = "drip", ""
     assert "!! ranker" in hosted.checks("status").stdout
+
+
+def test_a_gateway_tells_who_waits_and_how_long_its_certificate_holds(
+    hosted: Hosted, server: Server, tmp_path: Path
+) -> None:
+    def told(alive: object, tls: str) -> dict[str, tuple[str, int]]:
+        server.answers["/alive"] = 200, alive
+        shutil.rmtree(hosted.home / "releases/gateway", ignore_errors=True)
+        (hosted.home / "services/gateway.json").unlink(missing_ok=True)
+        options = {"gateway-status": server.url, "gateway-tls": tls}
+        hosted.add("gateway", "gateway", url=server.url, health_path="/alive", options=options)
+        hosted.shown("gateway", MainPID="1", StateChangeTimestamp=f"@{time.time() - 3600:.0f}")
+        [result] = json.loads(hosted.checks("status", "--format", "json").stdout)["results"]
+        return {label.strip(): (words, state) for label, words, state in result["evidence"]["screen"]}
+
+    for days, words, state in ((90, "valid for 90 days", 0), (10, "the certificate ends in 10 days", 1)):
+        with shown(*certificate(tmp_path, "own", days)) as place:
+            lines = told({"vllm": 1, "backend": 1}, place)
+        assert lines["leads to"] == ("vllm, backend", 0) and lines["certificate"] == (words, state)
+    lines = told({"vllm": 0, "backend": 1}, place)
+    assert lines["leads to"] == ("requests for vllm wait: it is drained or down", 1)
+    assert lines["certificate"][0].startswith("no TLS at ") and lines["certificate"][1] == 2
+    assert lines["gateway"][1] == 0
+    assert told([], place)["leads to"] == ("the gateway's status page says 200", 2)  # another server there
 
 
 def test_where_nothing_is_deployed(hosted: Hosted, probe: Probe) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import pytest
 import requests
 
+from tests.gateway.abuse import Abuse, took
 from tests.systemd.client import BODY, MODEL
 from tests.systemd.deployed import START, Host
 from tests.systemd.packages import install
@@ -23,7 +24,8 @@ pytestmark = pytest.mark.long
 
 KEY, EXPIRED, FEW = "sk-of-the-load-that-tests", "sk-of-somebody-else", "sk-that-may-do-four-at-once"
 RETRIES_OFF = 0  # of the SDK: a client that asks again would hide an error
-# On the host itself, for vLLM's own port is loopback's: what a hundred streams take direct and through the gateway, in turn.
+# On the host itself, for vLLM's own port is loopback's: a hundred streams direct and through the gateway, in turn. What disturbs one
+# disturbs the other, so each pair is compared.
 STREAMS = """
 import http.client, json, statistics, time
 
@@ -38,17 +40,16 @@ def one(port):
     reply = channel.getresponse()
     while reply.read1(65536):
         times.append(time.perf_counter())
-    gaps = [later - earlier for earlier, later in zip(times, times[1:])]
-    return times[0] - began, statistics.median(gaps), times[-1] - began, len(times)
+    return times[0] - began, times[-1] - times[0], times[-1] - began, len(times)
 
 
-found = {port: [] for port in (8001, 8000)}
+rows = []
 for number in range(103):
-    for port, rows in found.items():
-        row = one(port)
-        if number > 2:
-            rows.append(row)
-print(json.dumps([[statistics.median(column) for column in zip(*rows)] for rows in found.values()]))
+    direct, through = one(8001), one(8000)
+    if number > 2:
+        first, tokens, whole, reads = zip(direct, through)
+        rows.append((first[1] - first[0], tokens[1] / tokens[0], whole[0] / whole[1], reads[1] / reads[0]))
+print(json.dumps([statistics.median(column) for column in zip(*rows)]))
 """
 
 
@@ -318,12 +319,14 @@ def test_every_route_of_vllm_with_every_key(door: Host) -> None:
 def test_streams_are_as_quick_as_direct_ones(door: Host) -> None:
     body = json.dumps(BODY | {"max_tokens": 32, "stream": True})
     said = door.told(f"python3 -I -c {shlex.quote(f'BODY = {body!r}{STREAMS}')}", seconds=600)
-    direct, through = json.loads(said)
-    print("first token, gap, whole stream in seconds, reads: direct", direct, "through", through)
-    assert through[0] <= direct[0] + 0.002  # the first token
-    assert through[1] <= direct[1] * 1.05 + 0.0005  # the gaps between tokens
-    assert direct[2] / through[2] >= 0.98  # the throughput
-    assert through[3] >= direct[3] - 1  # one event a read
+    first, between, throughput, reads = json.loads(said)
+    print(
+        f"first token {first * 1000:+.2f} ms; tokens after it {between:.3f} times, throughput {throughput:.3f}, reads {reads:.2f}"
+    )
+    assert first <= 0.002
+    assert between <= 1.05
+    assert throughput >= 0.98
+    assert reads >= 0.75  # a proxy that collects a stream gives it in one or two
 
 
 def first_token(host: Host, key: str) -> float:
@@ -344,6 +347,30 @@ def test_a_key_that_asks_for_twenty_at_once_slows_nobody(door: Host) -> None:
     print(f"first token: {usual:.3f} s, beside twenty of another key {statistics.median(meanwhile):.3f} s")
     assert codes.count(200) >= 4 and codes.count(429) >= 8 and set(codes) == {200, 429}
     assert statistics.median(meanwhile) <= 2 * usual + 0.02
+
+
+def test_malformed_slow_and_large_requests_slow_nobody(door: Host) -> None:
+    """Minutes of all of it at once, from outside: a good key is answered by vLLM within twice its usual time."""
+
+    def ask() -> None:
+        assert chat(door).status_code == 200
+
+    processes = door.pid("gateway"), door.pid("vllm")
+    alone = statistics.median(took(ask) for _ in range(20))
+    meanwhile = []
+    with Abuse((door.address, 8000), KEY, mib=16, number=10_000, seconds=150) as abuse:
+        while abuse.under_way():
+            meanwhile.append(took(ask))
+    usual = statistics.median(meanwhile)
+    print(
+        f"alone {alone:.3f} s, meanwhile {usual:.3f} s, {max(meanwhile):.3f} at most",
+        abuse.answers,
+        abuse.slow,
+    )
+    assert sum(abuse.answers.values()) > 10_000 and not any(b" 200 " in answer for answer in abuse.answers)
+    assert sum(abuse.slow.values()) > 100  # told that they were too slow
+    assert usual <= 2 * alone + 0.02
+    assert (door.pid("gateway"), door.pid("vllm")) == processes and chat(door).status_code == 200
 
 
 def test_the_books_are_vllms_own_count(door: Host) -> None:

@@ -33,6 +33,16 @@ def test_words_of_the_inventory_arrive_as_they_are(host: Host) -> None:
     assert f"TEST_HOSTILE={HOSTILE}" in host.strings(f"/proc/{pid}/environ")
 
 
+def test_what_torch_compiles_outlives_a_restart(host: Host) -> None:
+    """Its headers take five seconds of each start, and it keeps them in the temporary directory, which is the unit's own."""
+    kept = "/var/cache/vllm/tmp/torchinductor_vllm"
+    mounts = host.told(f"cat /proc/{host.pid('vllm')}/mountinfo").splitlines()
+    assert [line.split()[4] for line in mounts if line.split()[3].endswith(kept)] == [
+        "/tmp/torchinductor_vllm"
+    ]
+    assert host.told(f"find {kept} -name '*.gch'")
+
+
 @pytest.mark.parametrize("unit", ["vllm", "backend"])
 def test_debian_rotates_the_log(deployed: Host, unit: str) -> None:
     assert deployed.show("logrotate.timer", "ActiveState") == "active"

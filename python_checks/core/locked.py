@@ -1,0 +1,44 @@
+"""Keep others off a file while it is worked on; the lock lies beside it, and its holder's end frees it."""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+PAUSE = 0.1  # seconds between two tries
+
+
+@contextmanager
+def locked(path: Path, seconds: float = 0.0, mode: int = 0o600) -> Iterator[None]:
+    """Hold the lock of a file, which need not exist.
+
+    Args:
+        path: The file.
+        seconds: For how long another holder is waited for.
+        mode: Who may read the lock may hold it.
+
+    Raises:
+        BlockingIOError: another one holds it all the while.
+        OSError: there is no place for it.
+    """
+    end = time.monotonic() + seconds
+    name = path.with_name(f".{path.name}.lock")
+    lock = os.open(name, os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    try:
+        while not _taken(lock, time.monotonic() >= end):
+            time.sleep(PAUSE)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _taken(lock: int, last: bool) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        if last:
+            raise
+        return False
+    return True
