@@ -57,9 +57,6 @@ def held(path: Path) -> Iterator[None]:
     with ExitStack() as lock:
         try:
             lock.enter_context(locked(path, mode=0o644))  # root may have made it
-        except BlockingIOError as error:
-            words = say("another canary is at work with {path}", path=path)
-            raise CheckError(Fault(words, say("let it end, and ask again"), State.UNKNOWN)) from error
         except OSError as error:
             raise CheckError(_fault(say("no lock for the canary's state"), error)) from error
         yield

@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from python_checks.core.result import CheckError, Fault, State
+from python_checks.core.say import say
+
 PAUSE = 0.1  # seconds between two tries
 
 
@@ -20,25 +23,26 @@ def locked(path: Path, seconds: float = 0.0, mode: int = 0o600) -> Iterator[None
         mode: Who may read the lock may hold it.
 
     Raises:
-        BlockingIOError: another one holds it all the while.
+        CheckError: another one holds it all the while.
         OSError: there is no place for it.
     """
     end = time.monotonic() + seconds
     name = path.with_name(f".{path.name}.lock")
     lock = os.open(name, os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     try:
-        while not _taken(lock, time.monotonic() >= end):
+        while not _taken(lock):
+            if time.monotonic() >= end:
+                words = say("another run is at work with {path}", path=path)
+                raise CheckError(Fault(words, say("let it end, and ask again"), State.UNKNOWN))
             time.sleep(PAUSE)
         yield
     finally:
         os.close(lock)
 
 
-def _taken(lock: int, last: bool) -> bool:
+def _taken(lock: int) -> bool:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        if last:
-            raise
         return False
     return True

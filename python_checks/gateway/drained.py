@@ -45,7 +45,7 @@ def enter(socket: Path, file: Path, service: str) -> Said:
         state = ""
         with suppress(FileNotFoundError, ConnectionRefusedError):
             state = admin.ask(socket, "show servers state")
-        # Before the gateway is told: also without a gateway, for one that starts later.
+        # Also without a gateway, for one that starts later.
         whole_file.write(file, kept(state, service))
         told = _told(socket, service, "ready")
     return say("the gateway lets requests go on to {service}", service=service) if told else _alone()

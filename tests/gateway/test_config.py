@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pwd
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,9 +12,9 @@ from typing import Any
 
 import pytest
 import requests
-import yaml
 
-from tests.gateway.door import CHAT, HAPROXY, REPOSITORY, Door, opened
+from tests.gateway.door import CHAT, HAPROXY, Door, opened
+from tests.gateway.test_keys import deploy
 from tests.gateway.test_tls import give
 from tests.python_checks.tls import certificate
 
@@ -107,31 +105,10 @@ def test_what_waits_too_long_is_told_so(other: Door) -> None:
     other.command("set server vllm/main state ready")
 
 
-def host(inventory: Path) -> dict[str, Any]:
-    """Return the variables of ML35 in an inventory."""
-    program = Path(sys.executable).with_name("ansible-inventory")
-    command = [program, "-i", REPOSITORY / "inventory/ml35", "-i", inventory, "--host", "ML35"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, cwd=REPOSITORY)
-    return dict(json.loads(done.stdout))
-
-
-def test_the_switch_is_the_group(tmp_path: Path) -> None:
-    """The guide's ports are the gateway's in the group, and vLLM's and the backend's outside of it."""
-    inventory = tmp_path / "hosts.yml"
-    inventory.write_text(yaml.safe_dump({"all": {"hosts": {"ML35": {}}}}))
-    off = host(inventory)
-    assert (off["vllm_host"], off["vllm_port"], off["backend_port"]) == ("0.0.0.0", 8000, 8080)
-    inventory.write_text(yaml.safe_dump({"all": {"children": {"gateway": {"hosts": {"ML35": {}}}}}}))
-    on = host(inventory)
-    assert (on["gateway_host"], on["gateway_vllm_port"], on["gateway_backend_port"]) == (
-        "0.0.0.0",
-        8000,
-        8080,
-    )
-    assert (on["vllm_host"], on["vllm_port"], on["backend_host"], on["backend_port"]) == (
-        "127.0.0.1",
-        8001,
-        "127.0.0.1",
-        8081,
-    )
-    assert on["vllm_allow_unauthenticated"] is False and on["gateway_keys"] == []
+def test_a_gateway_without_keys_serves_everyone_and_is_deployed_again(tmp_path: Path) -> None:
+    """It has no map that could be brought up to date; one with keys comes with another configuration."""
+    with opened(tmp_path, gateway_keys=[]) as door:
+        for words in ("from now on", "as before"):
+            done = deploy(door)
+            assert done.returncode == 0 and words in done.stdout, done.stdout + done.stderr
+        assert door.chat("").status_code == 200

@@ -56,7 +56,7 @@ def test_two_canaries_do_not_heal_at_once(canary: Canary) -> None:
     with (canary.directory / ".state.json.lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         code, result = canary.run()
-    assert code == 3 and "another canary is at work" in result["reason"]
+    assert code == 3 and "another run is at work" in result["reason"]
 
 
 @pytest.mark.parametrize(

@@ -205,6 +205,21 @@ def test_the_unit_is_hardened(door: Host) -> None:
     assert "Cannot raise FD limit" not in door.log("gateway", 200)
 
 
+def test_the_canary_and_the_screen_tell_of_it(door: Host) -> None:
+    def told() -> bool:
+        lines = door.told("cat /opt/vllm/metrics/canary.prom").splitlines()
+        wanted = (("answers", 1), ("holds", 0))
+        return all(
+            f'vllm_probe_gateway_{name}{{probe="canary",service="vllm"}} {value}.0' in lines
+            for name, value in wanted
+        )
+
+    door.until(told, 90, "the canary has measured the gateway")
+    said = door.told("/opt/vllm/bin/checks status --format json; true")
+    [result] = json.loads(said)["results"]
+    assert ["  leads to", "vllm, backend", 0] in [list(line) for line in result["evidence"]["screen"]], said
+
+
 def test_a_restart_by_hand_costs_waiting_and_no_error(door: Host) -> None:
     with Load(door.vllm) as load:
         time.sleep(5)
