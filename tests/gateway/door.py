@@ -232,6 +232,10 @@ class Door:
             for line in file.read_text().splitlines()
         ]
 
+    def booked(self, key: str, number: int) -> None:
+        """Wait until so many requests of a key are in the books: its client has the answer a moment before."""
+        until(lambda: sum(line["key"] == key for line in self.books()) >= number, 5, f"{key} is in the books")
+
     def chat(
         self,
         key: str = KEY,

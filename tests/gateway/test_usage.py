@@ -119,6 +119,7 @@ def test_files_of_days_long_gone_are_removed(door: Door) -> None:
 def test_the_count_of_a_day_outlives_a_restart(door: Door) -> None:
     deploy(door, {"name": "lasting", "sha256": digest(OTHER), "tokens_a_day": 100})
     assert door.chat(OTHER, words=50).status_code == 200
+    door.booked("lasting", 1)
     assert door.chat(OTHER).status_code == 429
     door.stop()
     door.start()
