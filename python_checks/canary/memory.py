@@ -56,7 +56,7 @@ def held(path: Path) -> Iterator[None]:
     """
     with ExitStack() as lock:
         try:
-            lock.enter_context(locked(path, mode=0o644))  # root may have made it
+            lock.enter_context(locked(path))
         except OSError as error:
             raise CheckError(_fault(say("no lock for the canary's state"), error)) from error
         yield

@@ -14,13 +14,12 @@ PAUSE = 0.1  # seconds between two tries
 
 
 @contextmanager
-def locked(path: Path, seconds: float = 0.0, mode: int = 0o600) -> Iterator[None]:
-    """Hold the lock of a file, which need not exist.
+def locked(path: Path, seconds: float = 0.0) -> Iterator[None]:
+    """Hold the lock of a file, which need not exist; only root and the directory's owner may.
 
     Args:
         path: The file.
         seconds: For how long another holder is waited for.
-        mode: Who may read the lock may hold it.
 
     Raises:
         CheckError: another one holds it all the while.
@@ -28,7 +27,7 @@ def locked(path: Path, seconds: float = 0.0, mode: int = 0o600) -> Iterator[None
     """
     end = time.monotonic() + seconds
     name = path.with_name(f".{path.name}.lock")
-    lock = os.open(name, os.O_RDONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    lock = _opened(name)
     try:
         while not _taken(lock):
             if time.monotonic() >= end:
@@ -38,6 +37,18 @@ def locked(path: Path, seconds: float = 0.0, mode: int = 0o600) -> Iterator[None
         yield
     finally:
         os.close(lock)
+
+
+def _opened(name: Path) -> int:
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        lock = os.open(name, flags | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return os.open(name, flags)
+    if os.geteuid() == 0:  # else a service could not hold a lock that root made in its directory
+        place = name.parent.stat()
+        os.fchown(lock, place.st_uid, place.st_gid)
+    return lock
 
 
 def _taken(lock: int) -> bool:

@@ -31,6 +31,11 @@ def run(options: argparse.Namespace) -> Result:
         raise CheckError(Fault(words, say("take vllm_stop_at and vllm_start_at out"), State.UNKNOWN))
     deploy = marks.deploy(home / "deploy.lock")
     busy = marks.maintenance(home / "watch/maintenance.json") or ("" if deploy.gone else deploy.who)
+    if busy and options.what == "start" and mark.is_file():
+        # It comes again in a day or a weekend: meanwhile nobody may take the service for stopped by plan.
+        _end(row, mark)
+        words = say("not started: {busy}; start it yourself afterwards: systemctl start {unit}", busy=busy, unit=row.unit)
+        return Result("plan", State.WARNING, words)
     if busy:
         return Result("plan", State.WARNING, say("left as it is: {busy}", busy=busy))
     return stop(row, mark) if options.what == "stop" else start(row, mark)
@@ -54,9 +59,13 @@ def start(row: Row, mark: Path) -> Result:
     """Begin to start what a plan stopped; what an operator stopped stays so."""
     if not mark.is_file():
         return conclude("plan", [], say("left as it is, for no plan stopped it"))
-    _do(("enable", "--quiet", row.unit), ("--no-block", "start", row.unit))
-    mark.unlink(missing_ok=True)
+    _end(row, mark, ("--no-block", "start", row.unit))
     return conclude("plan", [], say("{name} is started again", name=row.name))
+
+
+def _end(row: Row, mark: Path, *steps: Sequence[str]) -> None:
+    _do(("enable", "--quiet", row.unit), *steps)
+    mark.unlink(missing_ok=True)
 
 
 def _do(*steps: Sequence[str]) -> None:

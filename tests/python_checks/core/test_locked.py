@@ -1,5 +1,6 @@
 """One holder of a lock at a time; another one waits, but not for ever."""
 
+import os
 import threading
 import time
 from pathlib import Path
@@ -42,6 +43,14 @@ def test_a_second_holder_comes_next(tmp_path: Path) -> None:
         order.append("second")
     thread.join()
     assert order == ["first", "second"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a file away")
+def test_who_owns_the_directory_may_hold_what_root_made(tmp_path: Path) -> None:
+    os.chown(tmp_path, 65534, 65534)
+    with locked(tmp_path / "file"):
+        made = (tmp_path / ".file.lock").stat()
+    assert (made.st_uid, made.st_gid, made.st_mode & 0o777) == (65534, 65534, 0o600)
 
 
 def test_nobody_else_may_hold_it_and_no_link_is_followed(tmp_path: Path) -> None:

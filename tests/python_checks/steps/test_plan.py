@@ -70,21 +70,39 @@ def test_a_start_is_stopped_as_well(host: Hosted, active: str, sub: str) -> None
     assert done(host) == STOP
 
 
-@pytest.mark.parametrize("what", ["stop", "start"])
-def test_maintenance_and_a_deploy_come_first(host: Hosted, what: str) -> None:
-    if what == "start":
-        mark(host).touch()
-        host.shown("vllm", ActiveState="inactive", SubState="dead")
-    maintenance, lock = host.home / "watch/maintenance.json", host.home / "deploy.lock"
-    maintenance.write_text(json.dumps({"since": time.time(), "by": "kim", "reason": "disks"}))
-    assert "left as it is: in maintenance" in plan(host, what, 1)
-    maintenance.unlink()
-    lock.write_text(json.dumps({"user": "kim", "host": "desk"}))
-    assert "left as it is: kim@desk deploys" in plan(host, what, 1)
-    assert done(host) == [] and mark(host).exists() is (what == "start")
-    os.utime(lock, (time.time() - 600,) * 2)  # its run is gone
-    plan(host, what)
-    assert done(host) == (STOP if what == "stop" else START)
+def busy(host: Hosted, by: str) -> Path:
+    """Have a person or a deploy work on the host, and return the file that says so."""
+    file, said = {
+        "maintenance": ("watch/maintenance.json", {"since": time.time(), "by": "kim", "reason": "disks"}),
+        "deploy": ("deploy.lock", {"user": "kim", "host": "desk"}),
+    }[by]
+    (host.home / file).write_text(json.dumps(said))
+    return host.home / file
+
+
+BUSY = [("maintenance", "in maintenance"), ("deploy", "kim@desk deploys")]
+
+
+@pytest.mark.parametrize(("by", "said"), BUSY)
+def test_others_come_before_a_stop(host: Hosted, by: str, said: str) -> None:
+    file = busy(host, by)
+    assert f"left as it is: {said}" in plan(host, "stop", 1)
+    assert done(host) == [] and not mark(host).exists()
+    os.utime(file, (time.time() - 600,) * 2)
+    if by == "deploy":  # its run is gone
+        plan(host, "stop")
+        assert done(host) == STOP
+
+
+@pytest.mark.parametrize(("by", "said"), BUSY)
+def test_others_come_before_a_start_and_the_plan_ends(host: Hosted, by: str, said: str) -> None:
+    """Else the canary would call it stopped by plan until the next start."""
+    mark(host).touch()
+    host.shown("vllm", ActiveState="inactive", SubState="dead")
+    busy(host, by)
+    words = plan(host, "start", 1)
+    assert f"not started: {said}" in words and "systemctl start vllm" in words
+    assert done(host) == START[:1] and not mark(host).exists()
 
 
 def test_a_deploy_ends_what_was_planned(host: Hosted) -> None:
