@@ -60,6 +60,22 @@ def send(place: Place, *pieces: bytes) -> bytes:
     return b""
 
 
+def hurried(place: Place, rounds: int, each: int = 50) -> int:
+    """Send requests of a stranger, so many at once and so many times, on one connection, and return how many were refused."""
+    request, refused = b"GET /v1/models HTTP/1.1\r\nHost: x\r\n\r\n", 0
+    with socket.create_connection(place, timeout=WAIT) as channel, closing():
+        for _ in range(rounds):
+            channel.sendall(request * each)
+            answers = b""
+            while (seen := answers.count(b"HTTP/1.1 401 ")) < each:
+                piece = channel.recv(65536)
+                if not piece:
+                    return refused + seen
+                answers += piece
+            refused += each
+    return refused
+
+
 def malformed(number: int, key: str) -> list[bytes]:
     """Make so many requests, each one of the above or one with a wrong key, some of its bytes changed."""
     chance = random.Random(7)
