@@ -1,6 +1,7 @@
 """The releases of a service on a host: a directory each, with its file and the marks of what became of it.
 
 ROOT/ID/FILE      the unit or program
+ROOT/ID/service.json  its row of the registry
 ROOT/ID/.good     it was proven; the time is that of the last proof
 ROOT/ID/.left     it was left for another one, and not proven since
 ROOT/current      link to the activated one
@@ -19,6 +20,15 @@ from typing import Any
 from ansible.module_utils import file_verdict, whole_file
 
 GOOD, LEFT, TRIAL = ".good", ".left", "trial"
+ROW, BEFORE_ROWS = "service.json", "probe.args"
+
+
+def _lead(link: Path, target: Path | str) -> None:
+    """Have a link lead to something else, at no time to nothing."""
+    unfinished = link.with_name(f".{link.name}.new")
+    unfinished.unlink(missing_ok=True)
+    unfinished.symlink_to(target)
+    unfinished.replace(link)
 
 
 class Releases:
@@ -112,10 +122,19 @@ class Releases:
     def activate(self, release: str, install: Path) -> None:
         """Install the file of a release and switch ``current`` to it."""
         whole_file.write(install, self.text(release), self.mode)
-        unfinished = self.root / ".current"
-        unfinished.unlink(missing_ok=True)
-        unfinished.symlink_to(release)
-        unfinished.replace(self.root / "current")
+        _lead(self.root / "current", release)
+
+    def registered(self, row: Path) -> bool:
+        """Tell whether the registry has the row of the current release, whichever that is."""
+        return row.is_symlink() and os.readlink(row) == str(self.root / "current" / ROW)
+
+    def register(self, row: Path) -> None:
+        """Have the registry follow what is activated: that and what is known of it change at once, also on the way back."""
+        _lead(row, self.root / "current" / ROW)
+
+    def rowless(self) -> list[str]:
+        """Return the releases of an earlier version: they have no row, and a way back to one needs it."""
+        return sorted(path.parent.name for path in self.root.glob(f"*/{BEFORE_ROWS}") if not path.parent.is_symlink())
 
     def remove(self, release: str, install: Path) -> None:
         """Remove a release, and its installed file where it is the current one."""

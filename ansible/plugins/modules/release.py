@@ -32,6 +32,7 @@ options:
   verify: {description: "A command that prints what is wrong with a unit; its path is appended.", type: list, elements: str}
   install: {description: Where the manager reads the file., type: path}
   mode: {description: Mode of the files., type: str, default: "0644"}
+  row: {description: "The service's row in the registry; active has it follow what is activated.", type: path}
   running: {description: A file with the id of the release that runs., type: path}
   secrets: {description: "The sets of secrets that the files name; active switches, good and absent remove others.", type: path}
   keep: {description: How many proven releases stay., type: int, default: 3}
@@ -47,6 +48,7 @@ candidates: {description: "Proven releases to go back to from the current one, t
 back: {description: "What is to serve again if this release fails; empty when nothing served before.", type: str, returned: always}
 unproven: {description: Whether the release that is activated was not proven since., type: bool, returned: always}
 running: {description: "The release that runs, empty when none does.", type: str, returned: always}
+rowless: {description: Releases that an earlier version made and that have no row of the registry., type: list, returned: always}
 lacks: {description: "Proven release -> variables of its secrets that the host has no more; none without.", type: dict, returned: always}
 removed: {description: Paths that were removed., type: list, returned: good}
 """
@@ -64,6 +66,7 @@ SPEC = {
     "verify": {"type": "list", "elements": "str"},
     "install": {"type": "path"},
     "mode": {"type": "str", "default": "0644"},
+    "row": {"type": "path"},
     "running": {"type": "path"},
     "secrets": {"type": "path"},
     "keep": {"type": "int", "default": 3},
@@ -82,11 +85,14 @@ def act(releases: Releases, given: dict[str, Any], release: str, dry: bool) -> d
     if state == "active":
         stale = given["running"] is not None and running(given["running"]) != release
         differs = releases.differs(release, Path(given["install"]))
+        unregistered = given["row"] is not None and not releases.registered(Path(given["row"]))
         if (stale or differs) and not dry:
             releases.try_out(release)
             if differs:
                 releases.activate(release, Path(given["install"]))
-        return {"changed": stale or differs}
+        if unregistered and not dry:
+            releases.register(Path(given["row"]))
+        return {"changed": stale or differs or unregistered}
     if state == "good":
         news = release not in releases.good() or release in releases.left() or releases.unproven()
         removed = releases.superfluous(given["keep"], given["belongings"])
@@ -142,6 +148,7 @@ def main() -> None:
     before = {"id": release, "current": releases.current, "good": releases.good(), "left": releases.left()}
     before |= {"candidates": releases.candidates(), "back": releases.back(release)}
     before |= {"exists": (releases.root / release).is_dir(), "running": running(given["running"])}
+    before["rowless"] = releases.rowless()
     secrets = Sets(Path(given["secrets"] or os.devnull))
     lacking = {each: secrets.lacking(releases.text(each)) for each in before["good"]}
     before["lacks"] = {each: names for each, names in lacking.items() if names}
