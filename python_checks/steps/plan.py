@@ -34,7 +34,11 @@ def run(options: argparse.Namespace) -> Result:
     if busy and options.what == "start" and mark.is_file():
         # It comes again in a day or a weekend: meanwhile nobody may take the service for stopped by plan.
         _end(row, mark)
-        words = say("not started: {busy}; start it yourself afterwards: systemctl start {unit}", busy=busy, unit=row.unit)
+        words = say(
+            "not started: {busy}; start it yourself afterwards: systemctl start {unit}",
+            busy=busy,
+            unit=row.unit,
+        )
         return Result("plan", State.WARNING, words)
     if busy:
         return Result("plan", State.WARNING, say("left as it is: {busy}", busy=busy))

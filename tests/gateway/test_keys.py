@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.gateway.door import KEY, REPOSITORY, Door, digest, row
+from tests.gateway.door import KEY, REPOSITORY, Door, digest, row, until
 
 OTHER = "sk-of-another-team"
 

@@ -134,7 +134,9 @@ class Releases:
 
     def rowless(self) -> list[str]:
         """Return the releases of an earlier version: they have no row, and a way back to one needs it."""
-        return sorted(path.parent.name for path in self.root.glob(f"*/{BEFORE_ROWS}") if not path.parent.is_symlink())
+        return sorted(
+            path.parent.name for path in self.root.glob(f"*/{BEFORE_ROWS}") if not path.parent.is_symlink()
+        )
 
     def remove(self, release: str, install: Path) -> None:
         """Remove a release, and its installed file where it is the current one."""

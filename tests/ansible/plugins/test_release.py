@@ -22,9 +22,8 @@ class Host:
 
     def act(self, state: str, name: str, **given: Any) -> dict[str, Any]:
         options = {"state": state, "install": str(self.install), "verify": [], "running": None, "keep": 3}
-        found: dict[str, Any] = release.act(
-            self.releases, options | {"belongings": []} | given, name, given.pop("dry", False)
-        )
+        options |= {"belongings": [], "row": None}
+        found: dict[str, Any] = release.act(self.releases, options | given, name, given.pop("dry", False))
         return found
 
     def deploy(self, name: str, content: str = "") -> None:
@@ -70,6 +69,26 @@ def test_a_changed_unit_is_put_right(host: Host) -> None:
     host.install.write_text("by hand")
     assert host.act("active", "a-1")["changed"]
     assert host.install.read_text() == "a-1 a-1"
+
+
+def test_the_registry_follows_what_is_activated(host: Host, tmp_path: Path) -> None:
+    row = tmp_path / "services/x.json"
+    row.parent.mkdir()
+    row.symlink_to("elsewhere")
+    host.deploy("a-1")
+    assert host.act("active", "a-1", row=str(row), dry=True)["changed"] and os.readlink(row) == "elsewhere"
+    assert host.act("active", "a-1", row=str(row))["changed"]
+    assert not host.act("active", "a-1", row=str(row))["changed"]
+    (host.releases.root / "a-1/service.json").write_text("a")
+    assert row.read_text() == "a" and [path.name for path in row.parent.iterdir()] == ["x.json"]
+
+
+def test_releases_of_an_earlier_version_lack_a_row(host: Host) -> None:
+    host.deploy("a-1")
+    host.deploy("b-1")
+    assert host.releases.rowless() == []
+    (host.releases.root / "b-1/probe.args").touch()  # also seen by way of current, which is no release
+    assert host.releases.rowless() == ["b-1"]
 
 
 def test_what_the_manager_warns_of_is_not_kept(host: Host) -> None:
