@@ -14,7 +14,8 @@ from typing import Any
 from wheels import GLIBC, LOCKS, Target, describe, entries, fetch, say, tidy
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "module_utils"))
-from content import content_id  # Ansible keeps plugins out of packages
+import whole_file  # Ansible keeps plugins out of packages
+from content import content_id
 
 # About how much a lock downloads; the others are a few MB.
 MEGABYTES = {
@@ -101,7 +102,7 @@ def main() -> None:
         )
     folder.mkdir(parents=True, exist_ok=True)
     before = path.read_text(encoding="utf-8") if path.exists() else "{}"
-    path.write_text(before, encoding="utf-8")  # says from now on whose directory it is
+    whole_file.write(path, before)  # says from now on whose directory it is
     candidates = [each.split(",") for each in options.python]
     kept, own = json.loads(before), f"{sys.version_info.major}.{sys.version_info.minor}"
     suits = [python for python in candidates[0] if all(python in each for each in candidates)]
@@ -140,7 +141,7 @@ def main() -> None:
         say(f"reading {len(found)} files of {options.model}")
         manifest["model"] = {str(each.relative_to(options.model)): describe(each) for each in found}
     text = json.dumps(manifest, indent=1, sort_keys=True) + "\n"
-    path.write_text(text, encoding="utf-8")
+    whole_file.write(path, text)
     megabytes = round(sum(about["size"] for about in files.values()) / 1e6)
     summary = {"changed": changed or text != before, "wheels": len(files), "megabytes": megabytes}
     print(json.dumps(summary | {"python": target.python, "locks": list(locks)}))

@@ -126,7 +126,8 @@ def test_second_run_changes_and_downloads_nothing(bundle: Bundle) -> None:
 
 @pytest.mark.slow
 def test_harm_is_repaired(bundle: Bundle) -> None:
-    before = bundle.content()
+    before, manifest, copy = bundle.content(), bundle.directory / "manifest.json", bundle.folder / "copy"
+    copy.hardlink_to(manifest)
     bundle.wheel("idna").unlink()
     bundle.wheel("rich").write_bytes(b"corrupt")
     (bundle.directory / "wheels/stranger-1.0-py3-none-any.whl").write_bytes(b"?")
@@ -134,6 +135,7 @@ def test_harm_is_repaired(bundle: Bundle) -> None:
     assert run.returncode == 0, run.stdout
     assert "changed=1" in run.stdout
     assert bundle.content() == before
+    assert not copy.samefile(manifest)  # written whole, beside the one that was read
 
 
 @pytest.mark.slow
