@@ -18,11 +18,19 @@ SERVE = f"exec python3 -m http.server {PORT} --bind 127.0.0.1 --directory"
 SUM = "find -L . -type f ! -name SHA256SUMS ! -path '*/.*' -exec sha256sum {} + >SHA256SUMS"
 
 
+def left(host: Host) -> None:
+    """Remove the staged model where a test that failed has left it."""
+    if host.model == STAGED:
+        host.playbook("deploy.yml")
+    host.ssh(f"rm -rf {STAGED}")
+
+
 @pytest.fixture
 def site(host: Host) -> Iterator[str]:
     """Serve a copy of the nano model, with its manifest, on the host itself: a guest reaches no other machine."""
     host.told(f"cp -rL {host.model} /srv/site && cd /srv/site && {SUM}")
     with ExitStack() as stack:
+        stack.callback(left, host)
         server = subprocess.Popen(
             host.command(f"{SERVE} /srv/site"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
