@@ -29,7 +29,7 @@ local function wait(txn, backend)
         now = clock()
         if txn.f:nbsrv(backend) > 0 then
             places[place] = nil
-            return string.format("%d", (now - began) * 1000)
+            return string.format("%.0f", (now - began) * 1000)
         end
     until now - began >= seconds
     places[place] = nil

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import statistics
 import time
@@ -42,6 +43,8 @@ def test_drain_restart_ready_costs_waiting_and_no_error(door: Door) -> None:
         assert not any(each.done() for each in waiting)
         door.command("set server vllm/main state ready")
         assert [each.result().status_code for each in waiting] == [200] * 4
+    held = [json.loads(line)["held"] for line in door.log.splitlines() if line.startswith("{")]
+    assert sum(each.isdigit() and int(each) > 2000 for each in held) == 4  # milliseconds
 
 
 def test_an_engine_that_is_gone_is_waited_for(door: Door) -> None:
