@@ -14,7 +14,10 @@ def test_a_second_holder_is_refused_until_the_first_one_ends(tmp_path: Path) -> 
     with locked(tmp_path / "file"):
         for seconds in (0.0, 0.3):
             began = time.monotonic()
-            with pytest.raises(CheckError, match="another run is at work"), locked(tmp_path / "file", seconds):
+            with (
+                pytest.raises(CheckError, match="another run is at work"),
+                locked(tmp_path / "file", seconds),
+            ):
                 pass
             assert seconds <= time.monotonic() - began < seconds + 1
         with locked(tmp_path / "other"):
