@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
+import statistics
 import threading
 import time
 from collections import Counter
@@ -108,6 +109,22 @@ def took(ask: Callable[[], object]) -> float:
     began = time.monotonic()
     ask()
     return time.monotonic() - began
+
+
+def beside(abuse: Abuse, ask: Callable[[], object]) -> tuple[float, list[float]]:
+    """Return how many seconds something usually takes by itself, and those of each time meanwhile; write both down."""
+    alone = statistics.median(took(ask) for _ in range(20))
+    meanwhile = []
+    with abuse:
+        while abuse.under_way():
+            meanwhile.append(took(ask))
+    usual = statistics.median(meanwhile)
+    print(
+        f"alone {alone:.3f} s, meanwhile {usual:.3f} s, {max(meanwhile):.3f} at most",
+        abuse.answers,
+        abuse.slow,
+    )
+    return alone, meanwhile
 
 
 class Abuse:
