@@ -15,6 +15,7 @@ from python_checks.gateway import admin
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 HASH = re.compile(r"[0-9a-f]{64}")
 PREFIX = "sk-"
+NO_MAP = "Unknown map identifier"  # what HAProxy says of a file that its configuration does not name
 REMEDY = say("correct the row in gateway_keys; checks key NAME prints a new one")
 
 
@@ -123,11 +124,15 @@ def _faults(row: Mapping[str, Any], defaults: Defaults) -> list[Said]:
 def apply(socket: Path, file: Path, wanted: list[str]) -> bool:
     """Bring the map of a running gateway to these lines, in one step for every request; tell whether it differed.
 
+    A gateway that serves everyone has none: with keys it gets another configuration, and the map with that.
+
     Raises:
         FileNotFoundError, ConnectionRefusedError: no gateway runs.
         CheckError: it does not do so.
     """
     shown = admin.ask(socket, f"show map {file}")
+    if shown.startswith(NO_MAP):
+        return False
     served = sorted(each.partition(" ")[2] for each in shown.splitlines() if each.startswith("0x"))
     if served == sorted(wanted):
         return False

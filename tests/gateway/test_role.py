@@ -105,6 +105,16 @@ def test_a_key_more_is_taken_up_by_the_process_that_runs(gateway: Gateway) -> No
     assert gateway.asked(OTHER) == 401 and KEY not in run.stdout
 
 
+def test_another_configuration_is_taken_up(gateway: Gateway) -> None:
+    """Without keys everyone is served, and with them nobody else: the program's own command is the same."""
+    assert gateway.asked("wrong") == 401
+    for keys, status in (((), 200), ((), 200), ((KEY,), 401)):
+        run = gateway.play("tests/gateway/role.yml", *keys)
+        assert run.returncode == 0, run.stdout[-6000:]
+        until(lambda: gateway.asked(KEY) == 200, 30, "the gateway serves")
+        assert gateway.asked("wrong") == status
+
+
 def test_the_screen_and_the_doctor_know_it(gateway: Gateway) -> None:
     said = gateway.checks("status").stdout
     assert "gateway" in said and "requests for backend wait" in said, said
