@@ -14,6 +14,7 @@ from python_checks.canary.rules import Ruling
 from python_checks.checks import canary
 from python_checks.core.result import Result, State
 from python_checks.report import textfile
+from python_checks.service.registry import Row
 
 RECORDED = Path(__file__).with_name("scrapes")
 SAMPLE = re.compile(r"([a-zA-Z_:][\w:]*)(?:\{(.*)\})? \S+")
@@ -58,7 +59,7 @@ def samples(text: str) -> Iterator[tuple[str, Labels]]:
 def textfiles() -> str:
     """Return what the canary and the deep probe write now, by the code that writes it."""
     watched = canary.report(
-        Ruling("alive", State.OK, "alive", "", Memory()), Facts(chat=Chat("answered", "", 0.2))
+        Ruling("alive", State.OK, "alive", "", Memory()), Facts(chat=Chat("answered", "", 0.2)), Row("vllm")
     )
     deep = Result("chat-named-stream", State.OK, "as it should be", service="vllm")
     with tempfile.TemporaryDirectory() as directory:
