@@ -175,6 +175,7 @@ class Service:
             "install": str(folder / "x.service"),
             "verify": [],
             "running": None,
+            "row": None,
             "keep": 3,
             "belongings": [],
         }

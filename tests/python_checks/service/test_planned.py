@@ -77,7 +77,7 @@ def test_the_canary_takes_it_for_maintenance(host: Hosted) -> None:
     found = judge(facts, Memory(strikes=2), 1000.0, 900)
     assert (found.state, found.heal, found.memory.strikes) == (State.OK, "", 0)
     assert found.reason.startswith("stopped by plan until ")
-    figures = {figure.name: figure.value for figure in canary.report(found, facts).figures}
+    figures = {figure.name: figure.value for figure in canary.report(found, facts, Row("vllm")).figures}
     assert figures["hands_off"] == 1  # alerts are silent
 
 
