@@ -101,10 +101,8 @@ class Http:
             raise CheckError(Fault(words, TRUST)) from error
         except (requests.ConnectionError, requests.Timeout) as error:
             raise PassingError(shorten(str(error), 200)) from error
-        except (
-            requests.RequestException,
-            OSError,
-        ) as error:  # too many redirects, a scheme that is none, no such CA file
+        # Too many redirects, an unknown scheme, no such CA file.
+        except (requests.RequestException, OSError) as error:
             words = say("{url} cannot be asked: {error}", url=address, error=shorten(str(error), 300))
             raise CheckError(Fault(words, LOOK)) from error
 
