@@ -1,10 +1,8 @@
 """Run a program that tells its stages through a pipe: they are shown as it goes, and one that lasts too long ends it."""
 
-import contextlib
 import json
 import os
 import selectors
-import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -12,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from python_checks.core import group
 from python_checks.core.result import CheckError, Fault, State
 from python_checks.core.say import say
 from python_checks.core.throttle import Throttle
@@ -42,62 +41,50 @@ class Run:
     def __init__(
         self, program: Sequence[str], arguments: Sequence[str], environment: Mapping[str, str], output: Path
     ) -> None:
-        """Start it."""
+        """Keep what is to be run."""
+        self._program, self._arguments = program, arguments
+        self._environment, self._output = environment, output
         self.start = self._moved = time.monotonic()
         self.stage, self.end = say("starting Python"), None
         self._throttle = Throttle()
         self._rest = b""
-        self._pipe, there = os.pipe()
-        try:
-            with output.open("wb") as file:
-                self.child = subprocess.Popen(
-                    [*program, str(there), *arguments],
-                    stdin=subprocess.DEVNULL,
-                    stdout=file,
-                    stderr=subprocess.STDOUT,
-                    env=environment,
-                    pass_fds=(there,),
-                    start_new_session=True,
-                )
-        except BaseException:
-            os.close(self._pipe)
-            raise
-        finally:
-            os.close(there)
 
     def outcome(self, limit: float) -> Outcome:
-        """Wait for the end, show the stages on standard error.
+        """Start it, wait for its end, show the stages on standard error.
 
         Raises:
             CheckError: a stage lasted longer than `limit` seconds; the program was killed.
         """
-        try:
-            with selectors.DefaultSelector() as selector:
-                selector.register(self._pipe, selectors.EVENT_READ)
-                while not self._ended():
-                    if selector.select(PAUSE) and not self._read():
-                        selector.unregister(self._pipe)
-                    self._throttle.tell(self.stage, f" ({time.monotonic() - self.start:.0f} s)")
-                    if time.monotonic() - self._moved > limit:
-                        words = say(
-                            "no verdict: {stage} has lasted longer than {limit:g} s",
-                            stage=self.stage,
-                            limit=limit,
-                        )
-                        raise CheckError(Fault(words, REMEDY, State.UNKNOWN))
+        self._pipe, there = os.pipe()
+        with open(self._pipe, "rb"), open(there, "wb") as its, self._output.open("wb") as file:
+            with group.started(
+                [*self._program, str(there), *self._arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                env=self._environment,
+                pass_fds=(there,),
+            ) as child:
+                its.close()
+                self._follow(child, limit)
             while self._read():  # what it wrote last
                 pass
-        finally:
-            # Before it is waited for: until then its id, which is the group's, is nobody else's.
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.child.pid, signal.SIGKILL)
-            self.child.wait()
-            os.close(self._pipe)
-        return Outcome(self.end, self.stage, self.child.returncode)
+        return Outcome(self.end, self.stage, child.returncode)
 
-    def _ended(self) -> bool:
-        """Tell whether it ended, without taking its exit code."""
-        return os.waitid(os.P_PID, self.child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    def _follow(self, child: "subprocess.Popen[bytes]", limit: float) -> None:
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._pipe, selectors.EVENT_READ)
+            while os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+                if selector.select(PAUSE) and not self._read():
+                    selector.unregister(self._pipe)
+                self._throttle.tell(self.stage, f" ({time.monotonic() - self.start:.0f} s)")
+                if time.monotonic() - self._moved > limit:
+                    words = say(
+                        "no verdict: {stage} has lasted longer than {limit:g} s",
+                        stage=self.stage,
+                        limit=limit,
+                    )
+                    raise CheckError(Fault(words, REMEDY, State.UNKNOWN))
 
     def _read(self) -> bool:
         """Take what the pipe holds; False when nothing can come any more."""

@@ -88,3 +88,16 @@ def shard(path: Path, tensors: dict[str, int]) -> Path:
 
 
 Healthy = tuple[Server, list[str]]  # a server that answers every check well, and the options for it
+
+
+def wait_for_end(pid: int) -> None:
+    """Wait until a process is gone, or a zombie that another one has to reap."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX":
+                return
+        except OSError:
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"process {pid} lives on")

@@ -17,7 +17,7 @@ import pytest
 
 from python_checks.config import staged
 from python_checks.core.result import CheckError
-from tests.python_checks.support import DEADLINE, ROOT, Probe
+from tests.python_checks.support import DEADLINE, ROOT, Probe, wait_for_end
 
 STAND_IN = {
     "__init__.py": "__version__ = '0.11'",
@@ -112,18 +112,6 @@ def verdict(child: "subprocess.Popen[str]") -> tuple[int, str, str]:
     return child.returncode, out, err
 
 
-def gone(file: Path) -> bool:
-    """Tell whether the process that `file` names ends within a while."""
-    for _ in range(100):
-        try:
-            if Path(f"/proc/{file.read_text()}/stat").read_text().rpartition(")")[2].split()[0] in "ZX":
-                return True
-        except OSError:
-            return True
-        time.sleep(0.05)
-    return False
-
-
 def test_accepted_with_its_stages(start: Start, tmp_path: Path) -> None:
     code, out, err = verdict(start("pass"))
     assert code == 0 and "config OK: vLLM 0.11 accepts the arguments: cuda, world size 2, 5 tokens" in out
@@ -215,7 +203,8 @@ def test_a_stage_that_lasts_too_long_ends_all_of_it(start: Start, tmp_path: Path
     assert code == 3 and "no verdict: building the configuration has lasted longer than 8 s" in out
     assert "remedy: a slow disk or a busy host needs a longer vllm_config_seconds (--deadline)" in out
     assert "building the configuration (" in err
-    assert gone(tmp_path / "child") and not list((tmp_path / "tmp").iterdir())
+    wait_for_end(int((tmp_path / "child").read_text()))
+    assert not list((tmp_path / "tmp").iterdir())
 
 
 # Tells its stages, and begins the next when it is let.
@@ -266,12 +255,13 @@ def test_an_interrupt_ends_all_of_it(start: Start, tmp_path: Path) -> None:
     child.send_signal(signal.SIGTERM)
     code, out, _ = verdict(child)
     assert code == 3 and "interrupted" in out
-    assert gone(tmp_path / "child") and not list((tmp_path / "tmp").iterdir())
+    wait_for_end(int((tmp_path / "child").read_text()))
+    assert not list((tmp_path / "tmp").iterdir())
 
 
 def test_what_it_started_does_not_outlive_a_good_end(start: Start, tmp_path: Path) -> None:
     assert verdict(start(CHILD))[0] == 0
-    assert gone(tmp_path / "child")
+    wait_for_end(int((tmp_path / "child").read_text()))
 
 
 @pytest.mark.parametrize("cache", ["home/cache", "home/cache/vllm/modelinfos", ""])

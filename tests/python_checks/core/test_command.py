@@ -10,6 +10,7 @@ from python_checks.core import command
 from python_checks.core.result import CheckError, State
 from python_checks.gpu import nvidia_smi, xid
 from tests.python_checks.gpu_support import script
+from tests.python_checks.support import wait_for_end
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def test_a_hung_program_dies_with_its_children(smi: Path, tmp_path: Path) -> Non
         nvidia_smi.ask(1, "-q", "-x")
     assert time.monotonic() - start < 60 and "reboot" in caught.value.fault.remedy
     for name in ("child", "self"):
-        _wait_for_end(int((tmp_path / name).read_text()))
+        wait_for_end(int((tmp_path / name).read_text()))
 
 
 def test_one_that_leaves_its_output_open_does_not_hold_us(smi: Path, tmp_path: Path) -> None:
@@ -67,20 +68,7 @@ def test_one_that_leaves_its_output_open_does_not_hold_us(smi: Path, tmp_path: P
     with pytest.raises(TimeoutError):
         command.run(["nvidia-smi"], 1)
     assert time.monotonic() - start < 60
-    _wait_for_end(int((tmp_path / "child").read_text()))
-
-
-def _wait_for_end(pid: int) -> None:
-    """Wait until a process is gone, or a zombie that another one has to reap."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        try:
-            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX":
-                return
-        except OSError:
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"process {pid} lives on")
+    wait_for_end(int((tmp_path / "child").read_text()))
 
 
 def test_the_kernels_log_comes_from_what_may_read_it(smi: Path) -> None:
