@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,26 +14,29 @@ from tests.python_checks.support import wait_for_end
 
 
 @pytest.fixture
-def begun(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Interrupt each program between its start and the moment its id is known; give these ids."""
+def begun(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """Interrupt us as `checks` is, between the start of each program and the moment its id is known; give these ids."""
     ids: list[int] = []
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
 
     class Interrupted(subprocess.Popen):  # type: ignore[type-arg]
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options)
             ids.append(self.pid)
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGTERM)
 
+    before = signal.signal(signal.SIGTERM, interrupt)
     monkeypatch.setattr(subprocess, "Popen", Interrupted)
-    return ids
+    yield ids
+    assert signal.signal(signal.SIGTERM, before) is interrupt
 
 
 def test_an_interrupt_during_the_start_ends_the_program(begun: list[int]) -> None:
-    before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt), group.started(["sleep", "600"]):
         pass
     wait_for_end(begun[0])
-    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_a_thread_starts_one_too() -> None:
