@@ -18,25 +18,25 @@ import requests
 from tests.gateway.abuse import Abuse, beside
 from tests.systemd.client import BODY, MODEL
 from tests.systemd.deployed import START, Host
-from tests.systemd.packages import install
+from tests.systemd.packages import archive
 
 pytestmark = pytest.mark.long
 
 KEY, EXPIRED, FEW = "sk-of-the-load-that-tests", "sk-of-somebody-else", "sk-that-may-do-four-at-once"
 RETRIES_OFF = 0  # of the SDK: a client that asks again would hide an error
-# On the host itself, for vLLM's own port is loopback's: a hundred streams direct and through the gateway, in turn. What disturbs one
-# disturbs the other, so each pair is compared.
+# On the host itself, for vLLM's own port is loopback's: streams direct and through the gateway, in turn. What disturbs one disturbs the
+# other, so each pair is compared.
 STREAMS = """
 import http.client, json, statistics, time
 
 key = open("/opt/vllm/gateway/probe.key").read()
 
 
-def one(port, path="/v1/chat/completions", body=BODY):
+def one(port, path, body):
     channel, times = http.client.HTTPConnection("127.0.0.1", port, timeout=60), []
     head = {"Content-Type": "application/json", "Authorization": "Bearer " + key}
     began = time.perf_counter()
-    channel.request("POST", path, body, head)
+    channel.request("POST", path, json.dumps(body | {"stream": True}), head)
     reply = channel.getresponse()
     assert reply.status == 200, reply.read()
     while reply.read1(65536):
@@ -44,18 +44,20 @@ def one(port, path="/v1/chat/completions", body=BODY):
     return times[0] - began, times[-1] - times[0], times[-1] - began, len(times)
 
 
-# The nano model answers with a dozen tokens, in which the way to the first one counts most.
-long = json.dumps({"model": "gpt-oss-120b", "prompt": "Hello", "max_tokens": 512, "ignore_eos": True, "stream": True})
-lasting = [[one(port, "/v1/completions", long)[2] for port in (8001, 8000)] for _ in range(20)]
 rows = []
-for number in range(103):
-    direct, through = one(8001), one(8000)
+for number in range(PAIRS + 3):
+    direct, through = one(8001, PATH, BODY), one(8000, PATH, BODY)
     if number > 2:
-        first, tokens, _, reads = zip(direct, through)
-        rows.append((first[1] - first[0], tokens[1] / tokens[0], reads[1] / reads[0]))
-first, between, reads = [statistics.median(column) for column in zip(*rows)]
-print(json.dumps([first, between, statistics.median(direct / through for direct, through in lasting), reads]))
+        first, tokens, whole, reads = zip(direct, through)
+        rows.append((first[1] - first[0], tokens[1] / tokens[0], whole[0] / whole[1], reads[1] / reads[0]))
+print(json.dumps([statistics.median(column) for column in zip(*rows)]))
 """
+
+
+def compared(host: Host, pairs: int, path: str, body: dict[str, object]) -> list[float]:
+    """Return medians of streams through the gateway against direct ones: seconds later, gaps, tokens a second, reads."""
+    script = f"PAIRS, PATH, BODY = {pairs}, {path!r}, {body!r}{STREAMS}"
+    return list(json.loads(host.told(f"python3 -I -c {shlex.quote(script)}", seconds=600)))
 
 
 def digest(key: str) -> str:
@@ -162,23 +164,22 @@ def switch(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 @pytest.fixture(scope="module")
 def door(deployed: Host, switch: list[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     """Throw the switch, and at the end throw it back; write down what a client sees meanwhile."""
-    install(deployed, "haproxy", folder=tmp_path_factory.mktemp("packages") / "debs")
-    deployed.told("systemctl disable --now haproxy")  # as the role does after its own install
-    try:
-        with Load(deployed.vllm, clients=1) as load:
-            done = deployed.playbook("deploy.yml", "--diff", "-v", *switch, seconds=1500)
-        assert done.returncode == 0, done.stdout[-6000:]
-        assert KEY not in done.stdout
-        load.told("the switch on")
-        yield deployed
-    finally:  # Other tests share the host.
-        with Load(deployed.vllm, clients=1) as load:
-            done = deployed.playbook("deploy.yml", seconds=1500)
-        assert done.returncode == 0, done.stdout[-6000:]
-        load.told("the switch off")
-        assert deployed.chat().status_code == 200  # at the guide's port, without a key, as before
-        assert deployed.ssh("test -e /etc/systemd/system/gateway.service").returncode == 1
-        deployed.told("dpkg --purge haproxy", seconds=120)
+    with archive(deployed, "haproxy", folder=tmp_path_factory.mktemp("packages") / "debs"):
+        try:
+            with Load(deployed.vllm, clients=1) as load:
+                done = deployed.playbook("deploy.yml", "--diff", "-v", *switch, seconds=1500)
+            assert done.returncode == 0, done.stdout[-6000:]
+            assert KEY not in done.stdout
+            assert deployed.ssh("systemctl is-enabled haproxy").stdout.strip() == "disabled"
+            load.told("the switch on")
+            yield deployed
+        finally:  # Other tests share the host.
+            with Load(deployed.vllm, clients=1) as load:
+                done = deployed.playbook("deploy.yml", seconds=1500)
+            assert done.returncode == 0, done.stdout[-6000:]
+            load.told("the switch off")
+            assert deployed.chat().status_code == 200  # at the guide's port, without a key, as before
+            assert deployed.ssh("test -e /etc/systemd/system/gateway.service").returncode == 1
 
 
 def chat(host: Host, key: str = KEY, **body: object) -> requests.Response:
@@ -337,16 +338,28 @@ def test_every_route_of_vllm_with_every_key(door: Host) -> None:
 
 
 def test_streams_are_as_quick_as_direct_ones(door: Host) -> None:
-    body = json.dumps(BODY | {"max_tokens": 32, "stream": True})
-    said = door.told(f"python3 -I -c {shlex.quote(f'BODY = {body!r}{STREAMS}')}", seconds=600)
-    first, between, throughput, reads = json.loads(said)
-    print(
-        f"first token {first * 1000:+.2f} ms; tokens after it {between:.3f} times, throughput {throughput:.3f}, reads {reads:.2f}"
-    )
+    first, between, _, reads = compared(door, 100, "/v1/chat/completions", BODY | {"max_tokens": 32})
+    print(f"first token {first * 1000:+.2f} ms; gaps {between:.3f} times, reads {reads:.2f}")
     assert first <= 0.002
     assert between <= 1.05
-    assert throughput >= 0.98
     assert reads >= 0.75  # a proxy that collects a stream gives it in one or two
+
+
+def test_the_throughput_is_that_of_direct_streams(door: Host, switch: list[str]) -> None:
+    """With a core that vLLM's workers do not take, as on a host with GPUs; else the gateway's share comes out of theirs."""
+    alone = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "0"}
+    given = json.dumps({"vllm_tensor_parallel_size": 1, "vllm_environment": alone})
+    # The nano model answers a chat with a dozen tokens, in which the way to the first one counts most.
+    body = {"model": MODEL, "prompt": "Hello", "max_tokens": 512, "ignore_eos": True}
+    try:
+        done = door.playbook("deploy.yml", *switch, "-e", given, seconds=900)
+        assert done.returncode == 0, done.stdout[-4000:]
+        throughput = compared(door, 20, "/v1/completions", body)[2]
+    finally:
+        done = door.playbook("deploy.yml", *switch, seconds=900)
+    assert done.returncode == 0, done.stdout[-4000:]
+    print(f"throughput {throughput:.3f} times")
+    assert throughput >= 0.98
 
 
 def first_token(host: Host, key: str) -> float:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.faults.watching import stopped
 from tests.systemd.deployed import Host
-from tests.systemd.packages import install
+from tests.systemd.packages import archive
 
 pytestmark = pytest.mark.long
 
@@ -20,11 +20,6 @@ PROMETHEUS = "http://127.0.0.1:9090/api/v1"
 SERVICES = ("vllm-prometheus", "vllm-alertmanager", "vllm-node-exporter")
 TOLD = "/run/told"
 PACKAGES = ("prometheus", "prometheus-alertmanager", "prometheus-node-exporter")
-# Packages stay after a removal, and a later test compares this host with a fresh one.
-PURGE = (
-    f"DEBIAN_FRONTEND=noninteractive apt-get purge -y --auto-remove {' '.join(PACKAGES)};"
-    " rm -rf /etc/prometheus /var/lib/prometheus; ! getent passwd prometheus || userdel prometheus"
-)
 # Listens on the host, for Alertmanager has loopback and whatever its sandbox leaves it.
 RECEIVER = f"""
 import http.server
@@ -65,19 +60,23 @@ def monitored(deployed: Host, tmp_path_factory: pytest.TempPathFactory) -> Itera
         json.dumps({"all": {"children": {"monitoring": {"hosts": {"alpha": None}, "vars": given}}}})
     )
     switch = ["-i", str(inventory)]
-    install(deployed, *PACKAGES, folder=tmp_path_factory.mktemp("packages") / "debs")
-    deployed.told(f"systemctl disable --now {' '.join(PACKAGES)}")  # as the role does after its own install
     deployed.told(f"rm -f {TOLD}; cat >/run/receiver.py <<'END'\n{RECEIVER}\nEND")
     deployed.told("systemd-run --unit=receiver python3 /run/receiver.py")
     before = deployed.pid("vllm")
-    done = deployed.playbook("deploy.yml", *switch, "-v", "--diff")
-    assert done.returncode == 0, done.stdout[-6000:]
-    assert TOKEN not in done.stdout and deployed.pid("vllm") == before
-    yield deployed, switch
-    done = deployed.playbook("deploy.yml")
-    deployed.told(f"systemctl stop receiver; rm -f {TOLD} /run/receiver.py")
-    deployed.told(PURGE, seconds=300)
-    assert done.returncode == 0, done.stdout[-6000:]
+    try:
+        with archive(deployed, *PACKAGES, folder=tmp_path_factory.mktemp("packages") / "debs"):
+            done = deployed.playbook("deploy.yml", *switch, "-v", "--diff")
+            assert done.returncode == 0, done.stdout[-6000:]
+            assert TOKEN not in done.stdout and deployed.pid("vllm") == before
+            yield deployed, switch
+            done = deployed.playbook("deploy.yml")
+            assert done.returncode == 0, done.stdout[-6000:]
+    finally:
+        deployed.told(f"systemctl stop receiver; rm -f {TOLD} /run/receiver.py")
+    # A purge leaves these, and a later test compares this host with a fresh one.
+    deployed.told(
+        "rm -rf /etc/prometheus /var/lib/prometheus; ! getent passwd prometheus || userdel prometheus"
+    )
     for path in (
         "/etc/systemd/system",
         "/var/lib",
@@ -97,6 +96,8 @@ def test_all_targets_are_up(monitored: tuple[Host, list[str]]) -> None:
     host.until(lambda: targets(host) == {"node": "up", "vllm": "up"}, 60, "all targets are up")
     units = asked(host, 'query?query=node_systemd_unit_state{name="vllm.service",state="active"}')["result"]
     assert [each["value"][1] for each in units] == ["1"]
+    for name in PACKAGES:  # their own services would listen on all addresses
+        assert host.ssh(f"systemctl is-enabled {name}").stdout.strip() == "disabled"
     for port in (9090, 9093, 9100):
         held = host.told(f"ss -Hltn 'sport = :{port}'")
         assert "127.0.0.1" in held and len(held.splitlines()) == 1, held
