@@ -1,9 +1,9 @@
 """Record what a real service serves at /metrics, for names.py and served.py: ``python tests/monitoring/record.py NAME URL``.
 
-NAME is vllm, haproxy or node; URL its /metrics, such as http://127.0.0.1:9100/metrics, or - for standard input:
-``ssh HOST curl -s http://127.0.0.1:9100/metrics | python tests/monitoring/record.py node -``. Without a URL it is what vLLM's own logger
-registers, without an engine; that takes a Python with vLLM: ``/opt/vllm/venvs/vllm-.../bin/python tests/monitoring/record.py vllm``.
-The node of a systemd host says what systemd.prom, which was written by hand, stands for: remove that then.
+NAME is vllm, haproxy or node, or systemd for what the node of a systemd host says of its units. URL is its /metrics, such as
+http://127.0.0.1:9100/metrics, or - for standard input: ``ssh HOST curl -s http://127.0.0.1:9100/metrics | python record.py systemd -``.
+Without a URL it is what vLLM's own logger registers, without an engine; that takes a Python with vLLM:
+``/opt/vllm/venvs/vllm-.../bin/python tests/monitoring/record.py vllm``.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from types import SimpleNamespace
 PLACE = Path(__file__).with_name("scrapes")
 # The exporters' own, and times of creation.
 LEFT_OUT = ("python_", "process_", "go_", "promhttp_", "node_scrape_", "node_exporter_")
+OF_UNITS = "node_systemd_"
 
 
 def scraped(url: str) -> str:
@@ -49,16 +50,19 @@ def logged() -> str:
     return str(prometheus_client.generate_latest().decode())
 
 
-def kept(text: str) -> str:
-    """Return what rules and dashboards may ask for, with the lines that tell its types."""
+def kept(text: str, only: str = "") -> str:
+    """Return what rules and dashboards may ask for, with the lines that tell its types; of names that begin with ``only``."""
     named = {line: line.removeprefix("# HELP ").removeprefix("# TYPE ") for line in text.splitlines() if line}
     return "".join(
         f"{line}\n"
         for line, name in named.items()
-        if not name.startswith(LEFT_OUT) and not re.match(r"\w+_created\b", name.replace(":", "_"))
+        if name.startswith(only)
+        and not name.startswith(LEFT_OUT)
+        and not re.match(r"\w+_created\b", name.replace(":", "_"))
     )
 
 
 if __name__ == "__main__":
     name, *urls = sys.argv[1:]
-    (PLACE / f"{name}.prom").write_text(kept(scraped(urls[0]) if urls else logged()))
+    only = OF_UNITS if name == "systemd" else ""
+    (PLACE / f"{name}.prom").write_text(kept(scraped(urls[0]) if urls else logged(), only))
