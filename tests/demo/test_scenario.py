@@ -10,16 +10,8 @@ from pathlib import Path
 import pytest
 from deployed import REPOSITORY
 
+from tests.ports import free_port
 from tests.scenario import run
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports that were free a moment ago."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 def shared_memory() -> set[str]:
@@ -32,7 +24,7 @@ def environment() -> dict[str, str]:
     """Return an environment in which the demo has a directory and ports of its own."""
     directory = REPOSITORY / ".tox/d"
     shutil.rmtree(directory, ignore_errors=True)
-    vllm, backend = free_ports(2)
+    vllm, backend = free_port(), free_port()
     return {
         "DEMO_DIRECTORY": str(directory),
         "DEMO_VLLM_PORT": str(vllm),

@@ -22,17 +22,12 @@ from typing import Any
 import requests
 import yaml
 
+from tests.ports import free_port
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 HAPROXY = shutil.which("haproxy") or "/usr/sbin/haproxy"
 CHAT = "/v1/chat/completions"
 KEY = "sk-of-the-team-that-tests"  # its row is in every door's map
-
-
-def free_port() -> int:
-    """Return a port that nobody holds."""
-    with socket.socket() as place:
-        place.bind(("127.0.0.1", 0))
-        return int(place.getsockname()[1])
 
 
 def digest(key: str) -> str:

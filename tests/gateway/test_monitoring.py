@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import requests
 
-from tests.gateway.door import KEY, Door, digest, free_port, opened, played, row
+from tests.gateway.door import KEY, Door, digest, opened, played, row
 from tests.gateway.test_keys import deploy
+from tests.ports import free_port
 
 OPS = "sk-of-who-looks-at-metrics"
 TEAM = {"name": "team", "sha256": digest(KEY)}

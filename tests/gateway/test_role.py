@@ -12,8 +12,9 @@ import pytest
 import requests
 from playbooks import run_playbook
 
-from tests.gateway.door import CHAT, KEY, Engine, digest, free_port, until
+from tests.gateway.door import CHAT, KEY, Engine, digest, until
 from tests.gateway.test_keys import OTHER
+from tests.ports import free_port
 
 pytestmark = pytest.mark.long  # its installs take minutes; bin/test --all has the other tests of this folder
 

@@ -16,8 +16,9 @@ import requests
 
 from python_checks.canary import door as canary
 from python_checks.service.registry import Row
-from tests.gateway.door import KEY, Door, free_port, opened, until
+from tests.gateway.door import KEY, Door, opened, until
 from tests.gateway.test_keys import checks, deploy
+from tests.ports import free_port
 from tests.python_checks.tls import NAME, certificate
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,18 +11,10 @@ from typing import Any
 import pytest
 
 from tests.monitoring.watched import TOKEN, Watched
+from tests.ports import free_port
 from tests.python_checks.prometheus import all_programs
 
 TEMPLATES = "/usr/share/prometheus/alertmanager/default.tmpl"  # built into the program
-
-
-def free_ports(number: int) -> list[int]:
-    """Return ports that nobody holds."""
-    places = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
-    ports = [place.getsockname()[1] for place in places]
-    for place in places:
-        place.close()
-    return ports
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +25,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
             f"Alertmanager of Debian needs {TEMPLATES}: apt-get install prometheus-alertmanager, or run tox's environment as root"
         )
     folder = tmp_path_factory.mktemp("m")
-    prometheus, alertmanager, exporter, receiver = free_ports(4)
+    prometheus, alertmanager, exporter, receiver = (free_port() for _ in range(4))
     host: dict[str, Any] = {
         "ansible_connection": "local",
         "ansible_python_interpreter": sys.executable,

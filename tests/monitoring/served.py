@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import socket
 import subprocess
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 import requests
 import yaml
 
+from tests.ports import free_port
 from tests.python_checks.prometheus import prometheus
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -130,9 +130,7 @@ class Prometheus:
 @contextmanager
 def scraped(home: Path, site: Site, *, scrapes: int = 8) -> Iterator[Prometheus]:
     """Yield a Prometheus that has scraped each answering service of a site so many times; `home`/data may hold blocks of before."""
-    with closing(socket.socket()) as place:
-        place.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{place.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     with exporters(site):
         config, log = home / "prometheus.yml", home / "log"
         config.write_text(scrape_list(site))

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests import ports
 from tests.python_checks import pseudo
 from tests.python_checks.canary_support import Canary
 from tests.python_checks.hosted import Hosted
@@ -50,9 +50,7 @@ def server() -> Iterator[Server]:
 @pytest.fixture
 def free_port() -> int:
     """Give a port on which nobody listens."""
-    with socket.socket() as trial:
-        trial.bind(("127.0.0.1", 0))
-        return int(trial.getsockname()[1])
+    return ports.free_port()
 
 
 @pytest.fixture

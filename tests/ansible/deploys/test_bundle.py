@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +14,8 @@ import pytest
 from ansible.errors import AnsibleActionFail
 from loading import load
 from playbooks import run_playbook
+
+from tests.ports import free_port
 
 verify_files = load("modules/verify_files")
 use_bundle = load("action/use_bundle")
@@ -29,12 +30,6 @@ CLOSED |= {
     "UV_FIND_LINKS": "",
     "UV_NO_CONFIG": "1",
 }
-
-
-def free_port() -> int:
-    """Return a port that was free a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 class Bundle:

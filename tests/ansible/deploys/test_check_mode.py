@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from playbooks import REPOSITORY
 
+from tests.ports import free_port
+
 OLD_PROBES = "#!/bin/sh\necho of an older version; exit 0\n"
 
 
@@ -50,10 +52,8 @@ def test_a_dry_run_fails_where_the_deploy_would(tmp_path: Path, installed: bool)
         checks.chmod(0o755)
     (tmp_path / "empty").mkdir()
     (tmp_path / "t").mkdir()
-    with socket.create_server(("127.0.0.1", 0)) as held, socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port, other = held.getsockname()[1], free.getsockname()[1]
-        free.close()
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        port, other = held.getsockname()[1], free_port()
         at = [str(checks), "port", "--host", "127.0.0.1", "--port"]
         said, ends = looked(
             tmp_path,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +10,8 @@ from pathlib import Path
 
 import pytest
 from playbooks import run_playbook
+
+from tests.ports import free_port
 
 
 class Third:
@@ -21,15 +22,13 @@ class Third:
         self.files.mkdir()
         for name in ("up", "health"):
             (self.files / name).touch()
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            port = str(server.getsockname()[1])
         host = {
             "ansible_connection": "local",
             "ansible_python_interpreter": sys.executable,
             "ansible_remote_tmp": str(folder / "tmp"),
             "host_directory": str(self.home),
             "service_manager": "supervisor",
-            "ranker_port": port,
+            "ranker_port": str(free_port()),
             "ranker_kind": "reranker",
             "ranker_files": str(self.files),
         }
