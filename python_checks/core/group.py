@@ -15,7 +15,7 @@ LAST_WAIT = 1.0  # seconds for a killed program to go; one that hangs in the dri
 def started(arguments: Sequence[str], **options: Any) -> Iterator["subprocess.Popen[bytes]"]:
     """Give the running program; at the end of the block all of its group is killed, unless it was waited for.
 
-    An interrupt that comes while the program starts is kept until its id is known; otherwise nobody could end it.
+    An interrupt that comes while the program starts waits until its id is known; otherwise nobody could end it.
 
     Args:
         arguments: The program, found on PATH, and its arguments.
@@ -24,13 +24,10 @@ def started(arguments: Sequence[str], **options: Any) -> Iterator["subprocess.Po
     Raises:
         FileNotFoundError, PermissionError: there is no such program, or it may not be run.
     """
-    came: list[int] = []
     child = None
     try:
-        with _kept(came):
+        with _held():
             child = subprocess.Popen(arguments, start_new_session=True, **options)
-        for number in came:
-            signal.raise_signal(number)
         yield child
     finally:
         if child and child.returncode is None:
@@ -44,16 +41,18 @@ def started(arguments: Sequence[str], **options: Any) -> Iterator["subprocess.Po
 
 
 @contextlib.contextmanager
-def _kept(came: list[int]) -> Iterator[None]:
-    """Note interrupts in `came` in place of what they would do; only the main thread hears of any."""
-    handlers = {}
+def _held() -> Iterator[None]:
+    """Let interrupts wait until the end of the block; only the main thread hears of any."""
+    handlers, came = {}, []
     if threading.current_thread() is threading.main_thread():
         for number in signal.SIGINT, signal.SIGTERM:
             if callable(handler := signal.getsignal(number)):
                 handlers[number] = handler
-                signal.signal(number, lambda number, _: came.append(number))
+                signal.signal(number, lambda each, _: came.append(each))
     try:
         yield
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
+        for each in came:
+            signal.raise_signal(each)

@@ -21,7 +21,7 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     def interrupt(number: int, frame: object) -> None:
         raise KeyboardInterrupt
 
-    class Interrupted(subprocess.Popen):  # type: ignore[type-arg]
+    class Interrupted(subprocess.Popen[bytes]):
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options)
             ids.append(self.pid)
@@ -37,6 +37,18 @@ def test_an_interrupt_during_the_start_ends_the_program(begun: list[int]) -> Non
     with pytest.raises(KeyboardInterrupt), group.started(["sleep", "600"]):
         pass
     wait_for_end(begun[0])
+
+
+def test_an_interrupt_is_not_lost_with_a_program_that_is_not_there(
+    begun: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*arguments: Any, **options: Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise FileNotFoundError
+
+    monkeypatch.setattr(subprocess, "Popen", fails)
+    with pytest.raises(KeyboardInterrupt), group.started(["none"]):
+        pass
 
 
 def test_a_thread_starts_one_too() -> None:
