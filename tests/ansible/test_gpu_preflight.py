@@ -144,7 +144,11 @@ def test_our_own_server_is_no_stranger(preflight: Preflight, prepared_directory:
     manager = prepared_directory / "supervisor"
     [program] = prepared_directory.glob("venvs/supervisor-*/bin/supervisord")
     subprocess.run([program, "--configuration", manager / "supervisord.conf"], check=True, timeout=60)
-    own = (manager / "supervisord.pid").read_text().strip()
+    # The daemon writes it after its parent's end.
+    written, deadline = manager / "supervisord.pid", time.monotonic() + 60
+    while not (own := written.read_text().strip() if written.exists() else ""):
+        assert time.monotonic() < deadline, f"supervisord wrote no {written}"
+        time.sleep(0.05)
     text = document("orphans").replace("999999901", own).replace("999999902", own)
     run = preflight(text)
     assert run.returncode == 0, run.stdout
