@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -43,6 +44,17 @@ class ByHost(LoadFileScheduling):
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByHost | None:
     """Use it for what tox runs."""
     return ByHost(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
+@pytest.fixture(autouse=True)
+def no_server_is_left() -> Iterator[None]:
+    """Fail a test that leaves a server of its own in this process; see ``tests.serving``."""
+    before = set(threading.enumerate())
+    yield
+    left = [each for each in threading.enumerate() if "serve_forever" in each.name and each not in before]
+    for each in left:
+        each.join(5)
+    assert not [each for each in left if each.is_alive()]
 
 
 @pytest.fixture

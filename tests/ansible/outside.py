@@ -11,12 +11,14 @@ import ssl
 import subprocess
 import sys
 from base64 import b64encode
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
+
+from tests.serving import running
 
 NAME = "packages.site.invalid"
 USER, PASSWORD = "operator", "Zx9-proxy-Qw7"
@@ -106,7 +108,7 @@ def openssl(folder: Path, *arguments: str) -> None:
 
 
 class Site:
-    """Both servers, from ``with`` to its end; ``files`` is what the HTTPS server serves.
+    """Both servers; ``files`` is what the HTTPS server serves.
 
     Attributes:
         url: of the HTTPS server.
@@ -146,12 +148,8 @@ class Site:
         url = f"http://{USER}:{password}@127.0.0.1:{self.proxy.server_address[1]}"
         return {"http_proxy": url, "https_proxy": url, "no_proxy": "localhost,127.0.0.1"}
 
-    def __enter__(self) -> Site:
-        for server in (self.server, self.proxy):
-            Thread(target=server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for server in (self.server, self.proxy):
-            server.shutdown()
-            server.server_close()
+    @contextmanager
+    def running(self) -> Iterator[Site]:
+        """Have both servers serve while the block runs."""
+        with running(self.server), running(self.proxy):
+            yield self

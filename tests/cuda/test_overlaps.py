@@ -6,7 +6,6 @@ import functools
 import os
 import subprocess
 import sys
-import threading
 import zipfile
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -16,6 +15,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from locks import overlaps
+from tests.serving import running
 
 LOCKS = Path(overlaps.__file__).parent
 ENVIRONMENTS = [
@@ -154,12 +154,8 @@ def index(tmp_path: Path) -> Iterator[Index]:
     """Serve the wheels below tmp_path/index."""
     (tmp_path / "index").mkdir()
     server = Index(tmp_path / "index")
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with running(server):
+        yield server
 
 
 def compile_own(index: Index, lock: Path) -> subprocess.CompletedProcess[str]:

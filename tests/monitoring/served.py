@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -19,6 +18,7 @@ import yaml
 
 from tests.ports import free_port
 from tests.python_checks.prometheus import prometheus
+from tests.serving import running
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRAPES = Path(__file__).with_name("scrapes")
@@ -84,13 +84,10 @@ def exporters(site: Site) -> Iterator[None]:
         def log_message(self, *_: object) -> None:
             """Stay silent."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        site.url = f"127.0.0.1:{server.server_port}"
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield
-        finally:
-            server.shutdown()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    site.url = f"127.0.0.1:{server.server_port}"
+    with running(server):
+        yield
 
 
 def scrape_list(site: Site) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ import requests
 from python_checks.core.result import Figure, Result, State
 from python_checks.report import textfile
 from tests.ansible.playbooks import run_playbook
+from tests.serving import running
 
 TOKEN = "of-the-webhook-that-listens"
 
@@ -80,7 +80,5 @@ class Watched:
             def log_message(self, *_: object) -> None:
                 pass
 
-        with ThreadingHTTPServer(("127.0.0.1", self.receiver), Handler) as server:
-            threading.Thread(target=server.serve_forever, daemon=True).start()
+        with running(ThreadingHTTPServer(("127.0.0.1", self.receiver), Handler)):
             yield
-            server.shutdown()

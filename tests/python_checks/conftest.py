@@ -26,6 +26,7 @@ from tests.python_checks.support import (
     Server,
     shard,
 )
+from tests.serving import running
 
 
 @pytest.fixture(autouse=True)
@@ -42,9 +43,8 @@ def every_message_is_translated() -> Iterator[None]:
 def server() -> Iterator[Server]:
     """Give a server without any answer yet."""
     own = Server()
-    yield own
-    own.server.shutdown()
-    own.server.server_close()
+    with running(own.server):
+        yield own
 
 
 @pytest.fixture

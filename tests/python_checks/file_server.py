@@ -1,7 +1,6 @@
 """A real HTTP server with files, as a site has one, and with what goes wrong there."""
 
 import ssl
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote
+
+from tests.serving import running
 
 LARGE = 2**14  # bytes
 
@@ -125,9 +126,5 @@ def serving(directory: Path, tls: ssl.SSLContext | None = None) -> Iterator[File
     if tls:
         server.socket = tls.wrap_socket(server.socket, server_side=True)
     site.url = f"http{'s' if tls else ''}://127.0.0.1:{server.server_address[1]}"
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    try:
+    with running(server):
         yield site
-    finally:
-        server.shutdown()
-        server.server_close()

@@ -1,7 +1,6 @@
 """Streams for tests: a real server that sends what it is told when it is told, and chunks in vLLM's shape."""
 
 import json
-import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,6 +8,8 @@ from itertools import zip_longest
 from typing import Any
 
 import pytest
+
+from tests.serving import running
 
 Chunk = dict[str, Any]
 Script = list[tuple[float, list[bytes]]]  # seconds to wait, then items that are sent in one write
@@ -65,20 +66,14 @@ class Speaker:
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
-        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
-
-    def stop(self) -> None:
-        """Close the port."""
-        self.server.shutdown()
-        self.server.server_close()
 
 
 @pytest.fixture
 def speaker() -> Iterator[Speaker]:
     """Give a server that streams what it is told."""
     own = Speaker()
-    yield own
-    own.stop()
+    with running(own.server):
+        yield own
 
 
 def wrapped(item: bytes) -> bytes:

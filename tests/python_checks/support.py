@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import threading
 import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,7 +24,7 @@ class Server:
     """
 
     def __init__(self) -> None:
-        """Serve on a free port until the fixture ends it."""
+        """Take a free port; ``tests.serving`` serves."""
         self.answers: dict[str, Any] = {}
         self.requests: list[tuple[str, Any]] = []
         self.key, self.told = "", list[tuple[str, str]]()
@@ -72,7 +71,6 @@ class Server:
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
 
 def shard(path: Path, tensors: dict[str, int]) -> Path:

@@ -47,7 +47,7 @@ def wheel(folder: Path) -> str:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The site, with an index that has uv and one package, downloads of a Python, and a repository."""
-    with Site(tmp_path_factory.mktemp("site") / "s") as site:
+    with Site(tmp_path_factory.mktemp("site") / "s").running() as site:
         index = site.files / "simple"
         (index / "uv").mkdir(parents=True)
         (site.files / "lock.txt").write_text(wheel(index))

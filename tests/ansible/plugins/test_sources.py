@@ -10,12 +10,13 @@ from base64 import b64encode
 from functools import partial
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from urllib.parse import quote
 
 import pytest
 from ansible.errors import AnsibleActionFail
 from loading import load
+
+from tests.serving import running
 
 inspect_checkout = load("modules/inspect_checkout")
 export_git = load("action/export_git")
@@ -216,11 +217,6 @@ class Guarded:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=repository / ".git"))
         self.place = f"127.0.0.1:{self.server.server_address[1]}/"
-        Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def end(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
 
 
 @pytest.fixture
@@ -246,7 +242,7 @@ def test_a_token_is_told_to_the_server_alone(
     name: str, password: str, repository: Path, tmp_path: Path, spied: Path
 ) -> None:
     server = Guarded(repository, name, password)
-    try:
+    with running(server.server):
         user = quote(name, safe="") + (f":{quote(password, safe='')}" if password else "")
         source = export_git.repository(f"http://{user}@{server.place}")
         assert source[:3] == (f"http://{server.place}", name, password)
@@ -255,8 +251,6 @@ def test_a_token_is_told_to_the_server_alone(
         wrong = export_git.repository(f"http://{user}x@{server.place}")
         with pytest.raises(AnsibleActionFail) as told:
             export_git.export(wrong, "v1", tmp_path)
-    finally:
-        server.end()
     secret = password or name
     assert "git ls-remote http://127.0.0.1" in str(told.value) and secret not in str(told.value)
     assert "clone" in spied.read_text() and secret not in spied.read_text()
@@ -277,17 +271,11 @@ def test_another_server_is_not_told_the_token(repository: Path, tmp_path: Path) 
         def log_message(self, *_: object) -> None:
             """Stay silent."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Onward)
-    Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        source = export_git.repository(f"http://me:ghp_0123456789@127.0.0.1:{server.server_address[1]}/")
+    with running(other.server), running(ThreadingHTTPServer(("127.0.0.1", 0), Onward)) as url:
+        source = export_git.repository(f"{url.replace('//', '//me:ghp_0123456789@')}/")
         with pytest.raises(AnsibleActionFail, match="could not read Username"):
             export_git.export(source, "v1", tmp_path)
         assert other.told and not any(other.told)
-    finally:
-        server.shutdown()
-        server.server_close()
-        other.end()
 
 
 def test_a_password_that_the_users_own_helper_knows(
@@ -300,10 +288,8 @@ def test_a_password_that_the_users_own_helper_knows(
     )
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "config"))
-    try:
+    with running(server.server):
         export_git.export(export_git.repository(f"http://me@{server.place}"), "v1", tmp_path)
-    finally:
-        server.end()
 
 
 @pytest.mark.parametrize(
@@ -347,11 +333,9 @@ def test_submodules_come_along_and_theirs(repository: Path, tmp_path: Path, spie
         git(outer, "commit", "-m", "with a submodule")
         git(outer, "update-server-info")
     server = Guarded(repository, "me", "ghp_0123456789")
-    try:
+    with running(server.server):
         source = export_git.repository(f"http://me:ghp_0123456789@{server.place}")
         export_git.export(source, "HEAD", tmp_path)
-    finally:
-        server.end()
     tree = tmp_path / "tree"
     assert (tree / "sub/inner/file").read_text() == "inner"
     assert (tree / "sub/inner/sub/deepest/file").read_text() == "deepest"

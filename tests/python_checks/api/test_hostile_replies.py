@@ -7,7 +7,6 @@ import os
 import random
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -29,6 +28,7 @@ from python_checks.conformance.turns import judge_usage
 from python_checks.core.result import CheckError
 from tests.python_checks.streaming import compose, sse
 from tests.python_checks.support import DEADLINE, ROOT, Replies
+from tests.serving import running
 
 MIB = 2**20
 MEMORY = 200 * MIB
@@ -127,7 +127,6 @@ STREAMS: dict[str, tuple[Send, str]] = {
 @pytest.fixture
 def hostile() -> Iterator[Callable[[Send], str]]:
     """Serve every request with a sender; give the URL."""
-    servers = []
 
     def serve(send: Send) -> str:
         class Handler(BaseHTTPRequestHandler):
@@ -143,14 +142,10 @@ def hostile() -> Iterator[Callable[[Send], str]]:
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         server.daemon_threads = True
-        servers.append(server)
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        return f"http://127.0.0.1:{server.server_address[1]}"
+        return servers.enter_context(running(server))
 
-    yield serve
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+    with contextlib.ExitStack() as servers:
+        yield serve
 
 
 def measured(code: str, *arguments: str) -> tuple[int, str, int]:

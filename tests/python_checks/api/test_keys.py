@@ -18,6 +18,7 @@ from python_checks.host import users
 from tests.python_checks.canary_support import Canary
 from tests.python_checks.replaying import recorded, replay
 from tests.python_checks.support import Healthy, Probe, Server
+from tests.serving import running
 
 KEY = r'sk-"q\u0041"$HOME%s&<b>`id`'  # what quoting, JSON and a shell could spoil
 
@@ -58,10 +59,9 @@ def test_another_server_is_told_nothing(healthy: Healthy, file: Path, probe: Pro
     server, options = healthy
     other = Server()
     other.answers["/v1/chat"] = server.answers["/v1/chat"]
-    options = [*options, "--backend-url", other.url]
-    assert probe(*options, "--api-key-file", str(file)).returncode == 0
+    with running(other.server) as url:
+        assert probe(*options, "--backend-url", url, "--api-key-file", str(file)).returncode == 0
     assert other.told == [("/v1/chat", "")]
-    other.server.server_close()
 
 
 @pytest.mark.parametrize("given", ["none", "wrong"])

@@ -8,6 +8,7 @@ import pytest
 
 from tests.python_checks.hosted import Hosted
 from tests.python_checks.support import Replies, Server
+from tests.serving import running
 
 KEY = "sk-of-the-row"
 
@@ -17,9 +18,8 @@ def backend() -> Iterator[Server]:
     """Give a backend, which asks for no key."""
     own = Server()
     own.answers["/v1/chat"] = (200, {"answer": "15일", "session_id": "s", "tools_called": []})
-    yield own
-    own.server.shutdown()
-    own.server.server_close()
+    with running(own.server):
+        yield own
 
 
 @pytest.fixture
