@@ -21,23 +21,20 @@ __all__ = ["pytest_collection_modifyitems", "pytest_terminal_summary"]
 os.environ.pop("PYTHONUNBUFFERED", None)
 AT_ONCE = 60  # seconds; a busy machine may be slow, too
 MEMORY = 4 * 2**30  # bytes of addresses
-HOSTS = 2  # as many prepared hosts; with one, the tests that share it would be the last to end
 
 
 class ByHost(LoadFileScheduling):
-    """The tests of a file go to one process, and those of files with the fixture ``prepared`` to one or two: a host takes half a minute."""
+    """The tests of a file go to one process, and those of all files with the fixture ``prepared`` to one: a host takes half a minute."""
 
     def __init__(self, config: pytest.Config, log: Producer | None = None) -> None:
         super().__init__(config, log)
         self.scopes: dict[str, str] = {}
-        self.shared = 0
 
     def _split_scope(self, nodeid: str) -> str:
         file = super()._split_scope(nodeid)
         if file not in self.scopes:
             shares = "prepared: " in (self.config.rootpath / file).read_text(encoding="utf-8")
-            self.scopes[file] = f"prepared {self.shared % HOSTS}" if shares else file
-            self.shared += shares
+            self.scopes[file] = "prepared" if shares else file
         return self.scopes[file]
 
 

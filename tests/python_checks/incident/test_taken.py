@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,14 +50,22 @@ def hung(hosted: Hosted, children: Children, server: Server, tmp_path: Path) -> 
 
 
 def kept(hosted: Hosted) -> Path:
-    [path] = (hosted.home.parents[1] / "watch/incidents").iterdir()
-    return path
+    return max((hosted.home.parents[1] / "watch/incidents").iterdir())  # their names begin with the time
+
+
+def taken(hosted: Hosted) -> subprocess.CompletedProcess[str]:
+    """Take an incident, and again while the machine is so busy that the native stacks came too late."""
+    for _ in range(5):
+        done = hosted.checks("incident", "vllm")
+        assert done.returncode == 0, done.stdout + done.stderr
+        if "gave no answer within" not in (kept(hosted) / "native.txt").read_text():
+            break
+    return done
 
 
 def test_what_is_kept(hung: tuple[Hosted, list[int]]) -> None:
     hosted, (engine, worker) = hung
-    done = hosted.checks("incident", "vllm")
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = taken(hosted)
     words = "waits in shm_broadcast.dequeue for a worker that is stopped (T): Worker_TP1"
     assert f"EngineCore (pid {engine}) {words}" in done.stdout
     path = kept(hosted)
@@ -90,7 +99,7 @@ def test_what_cannot_be_had_is_named_and_holds_nothing_up(
         (hosted.programs / name).write_text("#!/bin/sh\nexec sleep 60\n")
     begun = time.monotonic()
     done = hosted.checks("incident", "vllm")
-    assert time.monotonic() - begun < 18 and done.returncode == 0, done.stdout
+    assert time.monotonic() - begun < 28 and done.returncode == 0, done.stdout  # the server drips for 30 s
     missing = json.loads((kept(hosted) / "summary.json").read_text())["missing"]
     assert sorted(missing) == ["gpu.txt", "ids", "kernel.txt", "log.txt", "requests"]
     assert "--enable-log-requests" in missing["ids"] and "within 5 s" in missing["gpu.txt"]

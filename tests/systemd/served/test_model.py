@@ -12,6 +12,7 @@ from tests.faults.deploys import variables
 from tests.systemd.deployed import Host
 from tests.systemd.play import said
 
+pytestmark = pytest.mark.long  # two starts; tests/ansible/deploys/test_model.py has the playbook
 STAGED, PORT = "/srv/models/staged", 8765
 # The stdlib's server has no ranges; what is resumed is tested in tests/python_checks/model/test_staging.py.
 SERVE = f"exec python3 -m http.server {PORT} --bind 127.0.0.1 --directory"
