@@ -171,6 +171,7 @@ def test_rollbacks_go_further_back_and_never_to_what_they_left(host: Releases) -
     assert (host.folder_of_releases / host.ids["b"] / ".left").exists()
 
 
+@pytest.mark.long
 def test_a_host_of_an_earlier_version_is_brought_up_to_date(host: Releases) -> None:
     """It has no registry; its releases keep options for probes instead, also the one that a way back leads to."""
     registered, stale = host.directory / "services/backend.json", host.directory / "checks/backend.args"

@@ -167,7 +167,9 @@ def test_an_upgrade_to_another_package_ends_with_its_table(host: Scripted) -> No
     assert again.returncode == 0 and "had this release already" in again.stdout, again.stdout
 
 
-@pytest.mark.parametrize("what", ["streamed calls", "speed", "calls"])
+@pytest.mark.parametrize(
+    "what", ["streamed calls", *(pytest.param(each, marks=pytest.mark.long) for each in ("speed", "calls"))]
+)
 def test_a_worse_one_goes_back_by_itself(host: Scripted, what: str) -> None:
     """The deploy's own probes see plain calls; the matrix sees streamed ones, and the clock sees the speed."""
     old, served = host.current, host.serves

@@ -33,6 +33,7 @@ def test_words_of_the_inventory_arrive_as_they_are(host: Host) -> None:
     assert f"TEST_HOSTILE={HOSTILE}" in host.strings(f"/proc/{pid}/environ")
 
 
+@pytest.mark.long  # a start of its own, for five seconds of each later one
 def test_what_torch_compiles_outlives_a_restart(host: Host) -> None:
     """Its headers take five seconds of each start, and it keeps them in the temporary directory; the rest of that goes."""
     kept = "/var/cache/vllm/tmp/torchinductor_vllm"
