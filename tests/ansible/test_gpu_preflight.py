@@ -111,13 +111,13 @@ def test_a_warning_goes_on_and_says_what_would_fit(preflight: Preflight) -> None
             "mig",
             "is in MIG mode: tensor parallel needs whole GPUs",
             "sudo nvidia-smi -i 0 -mig 0",
-            marks=pytest.mark.slow,
+            marks=pytest.mark.long,
         ),
         pytest.param(
             "old_driver",
             "built for CUDA 13.0 and needs R580",
             "install driver R580 or newer, or let vllm_lock name",
-            marks=pytest.mark.slow,
+            marks=pytest.mark.long,
         ),
     ],
 )

@@ -189,6 +189,7 @@ def test_a_failed_deploy_goes_back_with_the_one_that_served(deployed: Deployed) 
     assert deployed.holders("geheim") == []
 
 
+@pytest.mark.long
 def test_a_rollback_gets_the_newest_one(deployed: Deployed) -> None:
     """What was replaced, because it had become known say, does not come back."""
     deployed.secrets(API_TOKEN=secret("geheim-4"))
@@ -201,6 +202,7 @@ def test_a_rollback_gets_the_newest_one(deployed: Deployed) -> None:
     assert deployed.environment["API_TOKEN"] == secret("geheim-4")
 
 
+@pytest.mark.long  # tests/systemd/served/test_secrets.py has the same
 def test_without_secrets_nothing_is_kept_and_what_needs_them_is_no_more_gone_back_to(
     deployed: Deployed,
 ) -> None:

@@ -48,7 +48,7 @@ def test_broken_model_is_refused_and_the_server_stays(tmp_path: Path) -> None:
     assert api_server()[0] == pid and serves()
 
 
-@pytest.mark.slow
+@pytest.mark.long  # three starts; tests/faults/test_deploy_returned.py has the same on a systemd host
 def test_without_the_tool_flags_the_deploy_fails_in_tool_call() -> None:
     run = playbook("deploy.yml", "-e", "vllm_tool_call_parser=")
     assert run.returncode != 0
