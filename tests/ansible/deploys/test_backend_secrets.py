@@ -154,6 +154,7 @@ def test_they_reach_the_process_and_nothing_else(deployed: Deployed) -> None:
     assert not [path for path in deployed.host.folder.rglob("*.ini") if "geheim" in path.read_text()]
 
 
+@pytest.mark.long
 def test_check_mode_tells_that_another_one_comes_and_shows_neither(deployed: Deployed) -> None:
     pid, before = deployed.host.about()["pid"], sorted(deployed.directory.rglob("*"))
     deployed.secrets(API_TOKEN=secret("geheim-2"), NEW="geheim-2")
@@ -176,6 +177,7 @@ def test_another_one_restarts_it_and_the_old_one_is_nowhere(deployed: Deployed) 
     assert "geheim-1" not in "".join(path.read_text() for path in here.iterdir())
 
 
+@pytest.mark.long
 def test_a_failed_deploy_goes_back_with_the_one_that_served(deployed: Deployed) -> None:
     before = os.readlink(deployed.directory / "current")
     deployed.secrets(API_TOKEN=secret("geheim-3"))

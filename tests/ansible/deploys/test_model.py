@@ -161,9 +161,13 @@ def test_what_is_no_model_is_refused(prepared: Playbook, tmp_path: Path, target:
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        ("", "Set vllm_model_source: the address"),
         (f"http://user:{SECRET}@host/x", "vllm_model_source is "),
-        ("models/gpt", "give the URL of a directory, without a password or a query, or an absolute path"),
+        pytest.param("", "Set vllm_model_source: the address", marks=pytest.mark.long),
+        pytest.param(
+            "models/gpt",
+            "give the URL of a directory, without a password or a query, or an absolute path",
+            marks=pytest.mark.long,
+        ),
     ],
 )
 def test_a_source_that_cannot_be_meant(prepared: Playbook, target: Path, source: str, words: str) -> None:
