@@ -51,7 +51,7 @@ def no_server_is_left() -> Iterator[None]:
     left = [each for each in threading.enumerate() if "serve_forever" in each.name and each not in before]
     for each in left:
         each.join(5)
-    assert not [each for each in left if each.is_alive()]
+    assert not [each for each in left if each.is_alive()], "end the server: tests/serving.py"
 
 
 @pytest.fixture

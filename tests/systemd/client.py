@@ -11,7 +11,7 @@ import requests
 
 MODEL = "gpt-oss-120b"
 # Seconds from a failure, or an answer, to the next request. vLLM's workers poll for a second after each step: asked each second, they take
-# both cores from the deploy that is looked at. Where docs/faults.md is written from the run, that is borne.
+# both cores from the deploy under test. Only bin/test --long, which docs/faults.md is written from, asks that often.
 FAILED, ANSWERED = 1.0, 1.0 if os.environ.get("LONG") else 4.0
 BODY = {"model": MODEL, "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 8, "temperature": 0}
 
