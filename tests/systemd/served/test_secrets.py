@@ -21,7 +21,8 @@ LOOK = "q7Gehei[m]9"  # finds it, and not the command that looks for it
 KEYS = [f"{WORD}-{number}-\"q'$HOME`id`%n\\" for number in range(3)]
 OWN = f"{WORD} \"q\" 'a' $HOME `id` %n \\n 값\n second line\t\\"
 SECRETS = "/opt/vllm/secrets"
-CREDENTIALS = "/run/credentials/"  # what systemd gives a unit while it runs, for its user alone
+# What systemd gives these jobs while they run, which the timer may begin at any moment.
+OF_JOBS = ("/run/credentials/canary.service/", "/run/credentials/deep-probe.service/")
 # Gigabytes of packages and weights, which no deploy writes here, and what is no disk.
 LEFT_OUT = (
     "--exclude-dir=proc --exclude-dir=sys --exclude-dir=venvs --exclude-dir=models --exclude-dir=bundle"
@@ -66,9 +67,9 @@ class Keyed:
         assert (code, words.split(":")[0]) == (0, "ok"), words
 
     def holders(self, word: str = LOOK) -> list[str]:
-        """Return the files of the host that hold it, but the secrets themselves, and what a unit that runs just now was given."""
+        """Return the files of the host that hold it, but the secrets themselves, and what a job that runs just now was given."""
         found = self.host.ssh(f"grep -rla {LEFT_OUT} -e '{word}' / 2>/dev/null", seconds=300).stdout
-        return [path for path in found.splitlines() if not path.startswith((f"{SECRETS}/", CREDENTIALS))]
+        return [path for path in found.splitlines() if not path.startswith((f"{SECRETS}/", *OF_JOBS))]
 
 
 @pytest.fixture(scope="module")
