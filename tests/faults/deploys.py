@@ -48,7 +48,7 @@ def variables(**values: Any) -> tuple[str, str]:
 
 @contextmanager
 def undisturbed(host: Host) -> Iterator[list[int]]:
-    """Ask for chats from ``with`` to its end: each is answered, by the very same processes. The list gets their number."""
+    """Ask for a chat each second from ``with`` to its end: each is answered, by the very same processes. The list gets their number."""
     before = [host.pid(unit) for unit in ("vllm", "backend")]
     number: list[int] = []
     with host.client() as client:

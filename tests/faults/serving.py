@@ -45,7 +45,7 @@ def again(host: Host, client: Client, seconds: float = START) -> float:
 
 
 def seen(client: Client) -> str:
-    """Say what a client saw."""
+    """Say what a client that asks each second saw."""
     kinds = Counter(
         f"HTTP {what[:3]}" if what[:3].isdigit() else WORDS.get(what, what) for _, what in client.failures
     )

@@ -1,8 +1,7 @@
-"""A client that asks for chats, and remembers what it got."""
+"""A client that asks for a chat each second, and remembers what it got."""
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from types import TracebackType
@@ -10,9 +9,6 @@ from types import TracebackType
 import requests
 
 MODEL = "gpt-oss-120b"
-# Seconds from a failure, or an answer, to the next request. vLLM's workers poll for a second after each step: asked each second, they take
-# both cores from the deploy under test. Only bin/test --long, which docs/faults.md is written from, asks that often.
-FAILED, ANSWERED = 1.0, 1.0 if os.environ.get("LONG") else 4.0
 BODY = {"model": MODEL, "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 8, "temperature": 0}
 
 
@@ -24,23 +20,23 @@ class Client(threading.Thread):
         failures: when each failure came, and what it was.
     """
 
-    def __init__(self, url: str, timeout: float = 60) -> None:
+    def __init__(self, url: str, every: float = 1.0, timeout: float = 60) -> None:
         super().__init__(daemon=True)
-        self.url, self.timeout = url, timeout
+        self.url, self.every, self.timeout = url, every, timeout
         self.answers: list[float] = []
         self.failures: list[tuple[float, str]] = []
         self._done = threading.Event()
 
     def run(self) -> None:
-        start, pause = time.monotonic(), 0.0
-        while not self._done.wait(pause):
+        start = due = time.monotonic()
+        while not self._done.wait(max(0.0, due - time.monotonic())):
+            due = max(due, time.monotonic() - self.every) + self.every
             failure = self._ask()
             passed = round(time.monotonic() - start, 1)
             if failure:
                 self.failures.append((passed, failure))
             else:
                 self.answers.append(passed)
-            pause = FAILED if failure else ANSWERED
 
     def _ask(self) -> str:
         try:

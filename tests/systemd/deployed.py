@@ -114,7 +114,7 @@ class Host:
             return False
 
     def client(self) -> Client:
-        """Return a client that sends chats, from ``with`` to its end."""
+        """Return a client that sends a chat each second, from ``with`` to its end."""
         return Client(self.vllm)
 
     def play(self, playbook: str, *arguments: str) -> Play:
