@@ -16,7 +16,7 @@ import requests
 from tests.gateway.door import CHAT, HAPROXY, Door, opened
 from tests.gateway.test_keys import deploy
 from tests.gateway.test_tls import give
-from tests.python_checks.tls import certificate
+from tests.tls import certificate
 
 ORIGIN = "https://chat.example.com"
 CASES: dict[str, dict[str, Any]] = {

@@ -19,7 +19,7 @@ from python_checks.service.registry import Row
 from tests.gateway.door import KEY, Door, opened, until
 from tests.gateway.test_keys import checks, deploy
 from tests.ports import free_port
-from tests.python_checks.tls import NAME, certificate
+from tests.tls import NAME, certificate
 
 
 def give(door: Door, pem: Path, key: Path) -> subprocess.CompletedProcess[str]:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.monitoring.watched import TOKEN, Watched
 from tests.ports import free_port
-from tests.python_checks.prometheus import all_programs
+from tests.prometheus import all_programs
 
 TEMPLATES = "/usr/share/prometheus/alertmanager/default.tmpl"  # built into the program
 

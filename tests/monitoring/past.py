@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.monitoring.served import SAMPLE, moved, recorded
-from tests.python_checks.prometheus import promtool
+from tests.prometheus import promtool
 
 STEP = 120  # seconds between two samples
 DAY = 86400

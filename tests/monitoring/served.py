@@ -17,7 +17,7 @@ import requests
 import yaml
 
 from tests.ports import free_port
-from tests.python_checks.prometheus import prometheus
+from tests.prometheus import prometheus
 from tests.serving import running
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.python_checks.prometheus import promtool
+from tests.prometheus import promtool
 
 ROOT = Path(__file__).resolve().parents[2]
 RULES = ROOT / "roles/monitoring/files/rules/vllm-deploy.yml"

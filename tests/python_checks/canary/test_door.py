@@ -9,7 +9,7 @@ import pytest
 from python_checks.canary import door
 from python_checks.service import registry
 from tests.python_checks.support import Server
-from tests.python_checks.tls import certificate, shown
+from tests.tls import certificate, shown
 
 Figures = Callable[..., dict[str, float]]
 

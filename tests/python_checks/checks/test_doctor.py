@@ -21,7 +21,7 @@ from python_checks.service.last_words import LastWords
 from tests.python_checks.doctor_support import deployed, one, signs
 from tests.python_checks.hosted import Hosted
 from tests.python_checks.support import Recorded, Server
-from tests.python_checks.tls import certificate, shown
+from tests.tls import certificate, shown
 
 
 def test_nothing_is_wrong() -> None:

@@ -24,7 +24,7 @@ from python_checks.service.last_words import LastWords
 from tests.python_checks.doctor_support import deployed, known
 from tests.python_checks.hosted import Hosted
 from tests.python_checks.support import Healthy, Probe, Server
-from tests.python_checks.tls import certificate, shown
+from tests.tls import certificate, shown
 
 GIB = 2**30
 

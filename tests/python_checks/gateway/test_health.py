@@ -8,7 +8,7 @@ import pytest
 from python_checks.api.http import Reply
 from python_checks.core.result import CheckError, State
 from python_checks.gateway import health
-from tests.python_checks.tls import certificate, shown
+from tests.tls import certificate, shown
 
 
 @pytest.mark.parametrize(("status", "data"), [(404, {"vllm": 1}), (200, ["vllm"]), (200, {"vllm": "1"})])

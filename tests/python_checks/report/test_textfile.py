@@ -17,7 +17,7 @@ from urllib3.util import Retry
 from python_checks import cli
 from python_checks.core.result import Figure, Result, State
 from python_checks.report import textfile
-from tests.python_checks.prometheus import node_exporter, promtool
+from tests.prometheus import node_exporter, promtool
 from tests.python_checks.support import ROOT, Healthy, Probe, Server
 
 MEASURED = [

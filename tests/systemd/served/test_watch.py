@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from tests.faults.watching import METRICS, WATCH, canary
-from tests.python_checks.prometheus import promtool
+from tests.prometheus import promtool
 from tests.systemd.deployed import Host
 
 JOBS = ("canary", "deep-probe")
