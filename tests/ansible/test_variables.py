@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,9 @@ import pytest
 import yaml
 from loading import load
 from playbooks import REPOSITORY, Playbook, run_playbook
+
+from python_checks.core.options import port, seconds
+from python_checks.steps.compare import percent
 
 check_variables = load("action/check_variables")
 relations = load("module_utils/variable_relations")
@@ -21,7 +26,9 @@ GOOD: dict[str, list[Any]] = {
     "vllm_port": [1, 8000, 65535, "8000"],
     "vllm_gpu_memory_utilization": [0.01, 0.9, 1, 1.0, "0.925"],
     "vllm_tensor_parallel_size": [1, 8],
-    "vllm_shutdown_timeout": [0, 30],
+    "vllm_shutdown_timeout": [0, 86400],
+    "vllm_start_seconds": [1, 86400],
+    "vllm_upgrade_slower_percent": [0, 999999],
     "vllm_memory_gib": [0],
     "vllm_deep_probe_time": ["00:00", "23:59"],
     "vllm_stop_at": ["", "*-*-* 23:00", "Mon..Fri 23:00:00", "Mon,Tue *-*~01 23:00 Asia/Seoul"],
@@ -46,8 +53,9 @@ BAD: dict[str, list[Any]] = {
     "vllm_tensor_parallel_size": [0, -1, "2 "],
     "vllm_max_model_len": [0, -1, "128k"],
     "vllm_max_num_batched_tokens": [0],
-    "vllm_shutdown_timeout": [-1],
-    "vllm_start_seconds": [0, -1, "900s"],
+    "vllm_shutdown_timeout": [-1, 86401],
+    "vllm_start_seconds": [0, -1, "900s", 86401],
+    "vllm_upgrade_slower_percent": [-1, 1000000],
     "vllm_canary_seconds": [0],
     "vllm_memory_gib": [-1],
     "vllm_deep_probe_time": ["3:30", 1410, "24:00", "03:30:00", "03:30\n"],
@@ -97,6 +105,19 @@ def test_every_number_has_its_range() -> None:
     for name, option in OPTIONS.items():
         if option["type"] in ("int", "float") and name.startswith(("host_", "vllm_", "backend_")):
             assert check_variables.own_fault(name, -1, option), name
+
+
+@pytest.mark.parametrize(
+    ("ending", "taken"),
+    [("_port", port), ("_seconds", seconds), ("_timeout", seconds), ("_percent", percent)],
+)
+def test_what_a_variable_may_hold_the_probes_take(ending: str, taken: Callable[[str], float]) -> None:
+    """What they refuse on a host is refused before anything is deployed there; a role may add a minute to it."""
+    names = [name for name in OPTIONS if name.endswith(ending)]
+    for name, power in product(names, range(10)):
+        if not check_variables.own_fault(name, 10**power, OPTIONS[name]):
+            assert taken(str(10**power + 60)) == 10**power + 60, name
+    assert names
 
 
 def test_defaults_are_meant() -> None:

@@ -83,6 +83,7 @@ def has_certificates(value: str) -> bool:
         return False
 
 
+DAY = 86_400  # seconds
 # Sockets below host_directory/tmp have names of up to 40 characters, and the kernel takes paths of 107.
 LONGEST = 66
 # What no line of a unit, a log or a terminal may hold: controls (Cc), separators that some take for the end of a line, and what turns the
@@ -95,8 +96,11 @@ GPU = r"(?:\d+|(?:GPU|MIG)-[\w-]+(?:/\d+)*)"
 RULES = {
     r"\w+_port": number(1, 65535),
     r"vllm_gpu_memory_utilization": number(0.01, 1, r"[0-9]*\.?[0-9]+"),
-    r"vllm_shutdown_timeout|\w+_gib|\w+_percent": number(0),
-    r"\w+_(?:seconds|len|tokens)|vllm_tensor_parallel_size": number(1),
+    r"\w+_gib": number(0),
+    r"\w+_percent": number(0, 999_999),
+    r"vllm_shutdown_timeout": number(0, DAY),
+    r"\w+_seconds": number(1, DAY),
+    r"\w+_(?:len|tokens)|vllm_tensor_parallel_size": number(1),
     r"vllm_(?:stop|start)_at": text(
         r"[\w*,./:~ -]*", "a time as systemd's OnCalendar takes it, as '*-*-* 23:00'"
     ),

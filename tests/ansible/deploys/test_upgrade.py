@@ -8,8 +8,10 @@ import os
 import re
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from tests.python_checks.replaying import Exchange, changed, recorded
 
 pytestmark = pytest.mark.slow
 # Work beside these tests takes any share of the time; test_differences.py holds the limit itself.
-ANY_SPEED = ("-e", "vllm_upgrade_slower_percent=1000000")
+ANY_SPEED = ("-e", "vllm_upgrade_slower_percent=100000")
 HERE = f"3.{sys.version_info.minor}"
 CUT = "a-cut-call-looks-whole"
 # What `checks config` asks of vLLM before anything stops.
@@ -193,6 +195,31 @@ def test_a_worse_one_goes_back_by_itself(host: Scripted, what: str) -> None:
     assert f"is worse than {old} by more than a limit" in said
     (bad,) = (path.parent for path in (host.home / "releases/vllm").glob(f"{version}-*/.left"))
     assert host.measured(bad.name)["server"]["reason"] == f"vLLM {version}"
+
+
+@pytest.mark.parametrize("lost", ["new", pytest.param("old", marks=pytest.mark.long)])
+def test_one_that_cannot_be_compared_goes_back(host: Scripted, lost: str) -> None:
+    old, served = host.current, host.serves
+
+    def lose() -> None:
+        """Have no document of one of both, as soon as the new one runs."""
+        deadline = time.monotonic() + 300
+        while (new := host.current) == old:
+            assert time.monotonic() < deadline, "no other release was activated"
+            time.sleep(0.1)
+        if lost == "new":
+            (host.home / f"releases/vllm/{new}/measured.json").mkdir()
+        else:
+            (host.home / f"releases/vllm/{old}/measured.json").write_text("[]")
+
+    with ThreadPoolExecutor(1) as pool:
+        losing = pool.submit(lose)
+        run = host.play("ansible/upgrade.yml", host.lock(f"9.6.{len(lost)}", mended()), *ANY_SPEED)
+    losing.result()
+    said = " ".join(run.stdout.split())
+    assert run.returncode == 2 and host.current == old and host.serves == served, run.stdout
+    why = {"new": "measured.json", "old": f"could not be compared with {old}; the lines above say why."}
+    assert f"{old} serves again" in said and why[lost] in said, run.stdout
 
 
 def test_nothing_is_deployed(tmp_path_factory: pytest.TempPathFactory) -> None:
