@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 import requests
@@ -125,6 +126,9 @@ class Load:
         )
 
 
+REFUSED = ["-e", json.dumps({"gateway_cors_origins": ["https://x'y z {"]})]  # by HAProxy
+
+
 @pytest.fixture(scope="module")
 def switch(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Return the arguments that put the host into the group."""
@@ -185,6 +189,19 @@ def door(deployed: Host, switch: list[str], tmp_path_factory: pytest.TempPathFac
 def chat(host: Host, key: str = KEY, **body: object) -> requests.Response:
     head = {"Authorization": f"Bearer {key}"} if key else {}
     return requests.post(f"{host.vllm}/v1/chat/completions", json=BODY | body, headers=head, timeout=60)
+
+
+def test_a_first_one_that_fails_leaves_all_where_it_was(
+    deployed: Host, switch: list[str], tmp_path: Path
+) -> None:
+    """vLLM and the backend had made room for it."""
+    before = deployed.told("cat /run/vllm-deploy/vllm /run/vllm-deploy/backend")
+    with archive(deployed, "haproxy", folder=tmp_path / "debs"):
+        done = deployed.playbook("deploy.yml", *switch, *REFUSED, seconds=1500)
+    assert done.returncode != 0 and "haproxy.cfg" in done.stdout, done.stdout
+    assert deployed.told("cat /run/vllm-deploy/vllm /run/vllm-deploy/backend") == before
+    assert deployed.chat().status_code == 200  # at the guide's port, without a key
+    assert deployed.ssh("systemctl is-active gateway").stdout.strip() == "inactive"
 
 
 def test_the_switch(door: Host) -> None:
@@ -306,9 +323,8 @@ def test_the_gateway_takes_up_a_change_without_a_cut_stream(door: Host, switch: 
 
 
 def test_what_haproxy_refuses_never_stops_what_serves(door: Host, switch: list[str]) -> None:
-    bad = ["-e", json.dumps({"gateway_cors_origins": ["https://x'y z {"]})]
     with Load(door.vllm, clients=2) as load:
-        assert door.playbook("deploy.yml", *switch, *bad, seconds=900).returncode != 0
+        assert door.playbook("deploy.yml", *switch, *REFUSED, seconds=900).returncode != 0
     assert load.failures == [] and chat(door).status_code == 200
 
 
