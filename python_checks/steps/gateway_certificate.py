@@ -30,16 +30,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--key", type=Path, required=True, metavar="FILE", help="its private key, in PEM")
     parser.add_argument(
-        "--joined", type=Path, required=True, metavar="FILE", help="both, where HAProxy reads them"
+        "--joined",
+        type=Path,
+        metavar="FILE",
+        help="both, where HAProxy reads them; without it they are only looked at",
     )
-    parser.add_argument("--group", type=int, required=True, metavar="GID", help="the group that reads it")
+    parser.add_argument(
+        "--group", type=int, default=-1, metavar="GID", help="the group that reads it (its own)"
+    )
 
 
 def run(options: argparse.Namespace) -> Result:
-    """Look at both, and have them taken up."""
+    """Look at both, and have them taken up where `joined` says."""
     certificate, key = read(options.certificate), read(options.key)
     sound(options.certificate, options.key)
     days = left(options.certificate, certificate)
+    if options.joined is None:
+        return conclude("gateway-certificate", [], say("valid for {days} days", days=days))
     text = certificate + key
     changed = not options.joined.exists() or options.joined.read_text(encoding="ascii") != text
     if changed:

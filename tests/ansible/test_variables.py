@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
@@ -39,6 +40,14 @@ GOOD: dict[str, list[Any]] = {
     "vllm_served_model_name": ["gpt-oss-120b", "한국어 모델", "a/b"],
     "vllm_model": ["/srv/my models/한국어"],
     "vllm_python": ["", "/usr/bin/python3.12"],
+    "gateway_plain_ports": [{"vllm": 1, "backend": "65535"}],
+    "gateway_key_parallel": [0],
+    "gateway_open_routes": [[], ["GET /", "DELETE /v1/sessions/*"], ["GET /v1/a-b_c.d~e:f@g"]],
+    "gateway_cors_origins": [[], ["https://chat.example.com", "http://10.0.0.1:8080", "http://[::1]:80"]],
+    "gateway_self_signed": [[], ["ml35.example", "10.0.0.1", "::1"]],
+    "monitoring_retention": ["30d", "1h30m"],
+    "monitoring_retention_size": ["10GB", "512MB"],
+    "monitoring_webhooks": [[], ["https://chat.example.com/a?b=c"]],
     "backend_app": ["src.api.main:app", "main:api.app"],
     "backend_health_path": ["/health", "/openapi.json"],
     "backend_vllm_url": ["", "https://gateway.example/a/v1", "http://[::1]:8000/v1"],
@@ -60,7 +69,7 @@ BAD: dict[str, list[Any]] = {
     "vllm_memory_gib": [-1],
     "vllm_deep_probe_time": ["3:30", 1410, "24:00", "03:30:00", "03:30\n"],
     "vllm_stop_at": ["23:00\n", "23:00\nUnit=x", "%H", "$(id)"],
-    "vllm_host": ["", "http://127.0.0.1", "127.0.0.1:8000", "127.0.0.1 ", "[::1]", "-x", "a b", "1.2.3.4.5"],
+    "vllm_host": ["", ["a"], "http://127.0.0.1", "127.0.0.1:8000", "127.0.0.1 ", "[::1]", "-x", "a b", "1.2.3.4.5"],
     "vllm_user": ["", "a b", "-v", "vllm\n"],
     "vllm_cuda_visible_devices": ["0, 1", "0;1", "all", "0,", "cuda:0"],
     "backend_environment": [{"A": "\x1b[2J"}, {"A\n": "1"}, {"A": "\x00"}],
@@ -70,6 +79,17 @@ BAD: dict[str, list[Any]] = {
     "vllm_model": ["", "models/x", "~/model", "/srv/x\ny"],
     "vllm_log_file": ["vllm.log", ""],
     "vllm_python": ["python3.12", "~/bin/python"],
+    "gateway_plain_ports": [{}, {"vllm": 8002}, {"vllm": 8002, "backend": 0}, [8002, 8082]],
+    "gateway_hold_requests": [-1],
+    "gateway_connections": [0],
+    "gateway_vllm_routes": [["/v1/models"], ["GET  /"], ["get /"], ["GET /a b"], ["GET /'"], ["GET /x }"], ["GET /$HOME"],
+                            ["GET /\n"], "GET /"],
+    "gateway_cors_origins": [["*"], ["https://x'y z {"], ["https://x/"], ["x"], ["https://x y"], ["https://"], ["https://x\n"]],
+    "gateway_self_signed": [["a b"], ["a,IP:1.2.3.4"], [""], ["https://x"]],
+    "gateway_log_file": ["gateway.log"],
+    "monitoring_retention": ["30", "30 days", ""],
+    "monitoring_retention_size": ["10", "10 GB", "10GiB"],
+    "monitoring_webhooks": [["chat.example.com"]],
     "backend_app": ["src/api/main.py", "main", "main:", "main:app --reload"],
     "backend_health_path": ["health", "", "/a b"],
     "backend_vllm_url": ["127.0.0.1:8000/v1", "ftp://x/v1", "http://", "http://x:99999/v1", "http://x /v1"],
@@ -103,8 +123,19 @@ def test_a_secret_is_not_shown(value: Any) -> None:
 
 def test_every_number_has_its_range() -> None:
     for name, option in OPTIONS.items():
-        if option["type"] in ("int", "float") and name.startswith(("host_", "vllm_", "backend_")):
+        if option["type"] in ("int", "float"):
             assert check_variables.own_fault(name, -1, option), name
+
+
+def test_what_stands_in_the_configuration_of_the_gateway_is_no_text_of_that() -> None:
+    """HAProxy would refuse it, or read it as its own words, once vLLM has made room for the gateway."""
+    texts = (path.read_text(encoding="utf-8") for path in (REPOSITORY / "templates/gateway").glob("*.j2"))
+    names = {name for text in texts for name in re.findall(r"\bgateway_\w+", text)}
+    assert len(names & OPTIONS.keys()) > 5
+    for name in names & OPTIONS.keys():
+        assert check_variables.own_fault(
+            name, ["x'y {"] if OPTIONS[name]["type"] == "list" else "x'y {", OPTIONS[name]
+        ), name
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,18 @@ def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Door, int
         yield door, plain, pem
 
 
+def test_what_is_only_looked_at(tmp_path: Path) -> None:
+    """As before a deploy: nothing is written."""
+    pem, key = certificate(tmp_path, "one")
+    other = certificate(tmp_path, "two")[1]
+    before = sorted(tmp_path.iterdir())
+    done = checks("gateway-certificate", "--certificate", pem, "--key", key)
+    assert done.returncode == 0 and "valid for 82" in done.stdout, done.stdout
+    done = checks("gateway-certificate", "--certificate", pem, "--key", other)
+    assert done.returncode == 2 and "are not a certificate and its key" in done.stdout, done.stdout
+    assert sorted(tmp_path.iterdir()) == before
+
+
 def ask(door: Door, pem: Path, **body: object) -> requests.Response:
     """Ask by TLS, and trust this certificate alone."""
     url = f"https://127.0.0.1:{door.port}/v1/chat/completions"

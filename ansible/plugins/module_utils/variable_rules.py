@@ -35,6 +35,11 @@ def text(pattern: str, wanted: str) -> Rule:
     return Rule(lambda value: re.fullmatch(pattern, str(value)), wanted)
 
 
+def each_of(pattern: str, wanted: str) -> Rule:
+    """Return the rule of a list of texts, each of which matches as a whole."""
+    return Rule(lambda value: all(re.fullmatch(pattern, str(each), re.ASCII) for each in value), wanted)
+
+
 def is_url(value: str) -> bool:
     """Tell whether a value is a base URL of http(s)."""
     try:
@@ -92,15 +97,36 @@ CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069
 LINES = dict.fromkeys(map(ord, "\n\t"))
 PASSWORD = re.compile(r"://[^/\s]*@")  # of a URL
 GPU = r"(?:\d+|(?:GPU|MIG)-[\w-]+(?:/\d+)*)"
+PORT = number(1, 65535)
 # The first pattern that is a variable's whole name counts.
 RULES = {
-    r"\w+_port": number(1, 65535),
+    r"\w+_port": PORT,
     r"vllm_gpu_memory_utilization": number(0.01, 1, r"[0-9]*\.?[0-9]+"),
     r"\w+_gib": number(0),
     r"\w+_percent": number(0, 999_999),
     r"vllm_shutdown_timeout": number(0, DAY),
     r"\w+_seconds": number(1, DAY),
     r"\w+_(?:len|tokens)|vllm_tensor_parallel_size": number(1),
+    r"gateway_hold_requests|gateway_key_\w+": number(0),
+    r"gateway_(?:body_mib|connections)": number(1),
+    r"gateway_plain_ports": Rule(
+        lambda value: set(value) == {"vllm", "backend"} and all(map(PORT.fits, value.values())),
+        "a port for vllm and one for backend",
+    ),
+    r"gateway_\w+_routes": each_of(
+        r"[A-Z]+ /[\w.~:@%=,*/-]*", 'routes in quotes, each a method and a path, as "GET /v1/models"'
+    ),
+    r"gateway_cors_origins": each_of(
+        r"https?://(?:[\w.-]+|\[[\da-f:]+\])(?::\d+)?", "origins without a path, as https://chat.example.com"
+    ),
+    r"gateway_self_signed": Rule(
+        lambda value: all(is_address(str(each)) for each in value), "names and addresses of the host"
+    ),
+    r"monitoring_retention": text(r"(?:\d+(?:ms|[smhdwy]))+", "a time as Prometheus takes it, such as 30d"),
+    r"monitoring_retention_size": text(r"\d+[KMGTPE]?B", "a size as Prometheus takes it, such as 10GB"),
+    r"monitoring_webhooks": Rule(
+        lambda value: all(is_url(str(each)) for each in value), "URLs such as https://chat.example.com/hook"
+    ),
     r"vllm_(?:stop|start)_at": text(
         r"[\w*,./:~ -]*", "a time as systemd's OnCalendar takes it, as '*-*-* 23:00'"
     ),
@@ -131,7 +157,7 @@ RULES = {
         lambda value: re.fullmatch(r"(?:/[\w.+@=-]+)+", str(value)) and len(str(value).encode()) <= LONGEST,
         f"an absolute path of letters, digits and . + @ = _ - between slashes, {LONGEST} bytes at most",
     ),
-    r"vllm_model|vllm_log_file|backend_log_file": text("/.+", "an absolute path"),
+    r"vllm_model|\w+_log_file": text("/.+", "an absolute path"),
     r"vllm_model_source": text(
         r"https?://[^\s@?#]+|/.+|",
         "the URL of a directory, without a password or a query, or an absolute path",
@@ -154,7 +180,7 @@ def own_fault(name: str, value: Any, option: dict[str, Any]) -> str:
     if wrong or not isinstance(value, kind):
         return f"{name} is {shown}; give a {option['type']}."
     rule = next((rule for pattern, rule in RULES.items() if re.fullmatch(pattern, name)), None)
-    if rule and not rule.fits(value):
+    if rule and not rule.fits(str(value) if option["type"] in ("str", "path") else value):
         return f"{name} is {shown}; give {rule.wanted}."
     if CONTROLS.search(flat(value).translate(LINES if isinstance(value, dict) else {})):
         return f"{name} is {shown}; give a text without control characters."

@@ -126,7 +126,8 @@ class Load:
         )
 
 
-REFUSED = ["-e", json.dumps({"gateway_cors_origins": ["https://x'y z {"]})]  # by HAProxy
+# HAProxy takes 64 words in a line.
+REFUSED = ["-e", json.dumps({"gateway_cors_origins": [f"https://{number}.example" for number in range(70)]})]
 
 
 @pytest.fixture(scope="module")
@@ -191,14 +192,20 @@ def chat(host: Host, key: str = KEY, **body: object) -> requests.Response:
     return requests.post(f"{host.vllm}/v1/chat/completions", json=BODY | body, headers=head, timeout=60)
 
 
+@pytest.mark.parametrize("why", ["haproxy.cfg", "/opt/vllm/gateway/tls"])
 def test_a_first_one_that_fails_leaves_all_where_it_was(
-    deployed: Host, switch: list[str], tmp_path: Path
+    deployed: Host, switch: list[str], tmp_path: Path, why: str
 ) -> None:
-    """vLLM and the backend had made room for it."""
+    """vLLM and the backend had made room for it; its files come before its release, whose configuration HAProxy refuses."""
     before = deployed.told("cat /run/vllm-deploy/vllm /run/vllm-deploy/backend")
+    if why == "haproxy.cfg":
+        switch = switch + REFUSED
+    else:
+        deployed.told(f"mkdir -p {Path(why).parent} && rm -rf {why} && touch {why}")
     with archive(deployed, "haproxy", folder=tmp_path / "debs"):
-        done = deployed.playbook("deploy.yml", *switch, *REFUSED, seconds=1500)
-    assert done.returncode != 0 and "haproxy.cfg" in done.stdout, done.stdout
+        done = deployed.playbook("deploy.yml", *switch, seconds=1500)
+    deployed.told("rm -rf /opt/vllm/gateway/tls")
+    assert done.returncode != 0 and why in done.stdout, done.stdout
     assert deployed.told("cat /run/vllm-deploy/vllm /run/vllm-deploy/backend") == before
     assert deployed.chat().status_code == 200  # at the guide's port, without a key
     assert deployed.ssh("systemctl is-active gateway").stdout.strip() == "inactive"
