@@ -9,7 +9,11 @@ from python_checks.core import options as opt
 def add_socket(parser: argparse.ArgumentParser) -> None:
     """Add --socket, where the gateway takes commands."""
     parser.add_argument(
-        "--socket", type=Path, required=True, metavar="SOCKET", help="admin socket of the gateway"
+        "--socket",
+        type=Path,
+        default=Path("/var/lib/gateway/admin.sock"),
+        metavar="SOCKET",
+        help="admin socket of the gateway (%(default)s)",
     )
 
 
