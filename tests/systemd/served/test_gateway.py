@@ -20,6 +20,7 @@ from tests.gateway.abuse import Abuse, beside
 from tests.systemd.client import BODY, MODEL
 from tests.systemd.deployed import START, Host
 from tests.systemd.packages import archive
+from tests.systemd.play import said
 
 pytestmark = pytest.mark.long
 
@@ -333,6 +334,12 @@ def test_what_haproxy_refuses_never_stops_what_serves(door: Host, switch: list[s
     with Load(door.vllm, clients=2) as load:
         assert door.playbook("deploy.yml", *switch, *REFUSED, seconds=900).returncode != 0
     assert load.failures == [] and chat(door).status_code == 200
+
+
+def test_a_certificate_that_is_none_is_refused_in_advance(door: Host, switch: list[str]) -> None:
+    bad = {"gateway_certificate": "/etc/hostname", "gateway_certificate_key": "/etc/hostname"}
+    done = door.playbook("ansible/check.yml", *switch, "-e", json.dumps(bad))
+    assert done.returncode == 2 and "are not a certificate and its key" in said(done), done.stdout
 
 
 def test_every_route_of_vllm_with_every_key(door: Host) -> None:
