@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from tests.faults.rows import Report
 from tests.faults.serving import again, seen
 from tests.faults.watching import canary
 from tests.systemd.deployed import Host
-from tests.systemd.play import said
+from tests.systemd.play import REPOSITORY, said
 
 Returned = Callable[..., str]
 HANGS = ["--enforce-eager", "--nnodes", "2", "--master-addr", "127.0.0.1"]
@@ -64,24 +66,50 @@ def test_release_that_cannot_call_tools(returned: Returned) -> None:
     assert "The end of /opt/vllm/logs/vllm.log" in words
 
 
+@pytest.fixture
+def both_return(host: Host, report: Report) -> Returned:
+    """``both_return(**values)`` deploys with vLLM at another port, and a backend that must fail; returns what the play said."""
+
+    def deploy(**values: Any) -> str:
+        releases = [host.told(f"readlink /opt/vllm/releases/{name}/current") for name in ("vllm", "backend")]
+        with host.client() as client:
+            run = host.playbook("deploy.yml", *variables(vllm_port=8001, **values))
+            again(host, client)
+        assert run.returncode != 0 and f"vLLM went back to {releases[0]}, too" in said(run), run.stdout
+        assert releases == [
+            host.told(f"readlink /opt/vllm/releases/{name}/current") for name in ("vllm", "backend")
+        ]
+        assert host.ask("회사 휴가 정책 알려줘", "after-the-way-back").ok
+        host.until(lambda: canary(host)[0] == 0, 60, "the canary says ok")  # it tells of what is not proven
+        status = host.playbook("ansible/status.yml")
+        assert status.returncode == 0 and "not proven" not in status.stdout, status.stdout
+        report(
+            client=seen(client),
+            again=outage(client),
+            left="vLLM's release on the other port, marked as taken back",
+        )
+        return said(run)
+
+    return deploy
+
+
 @pytest.mark.long
-def test_backend_that_fails_after_vllm_moved(host: Host, report: Report) -> None:
+def test_backend_that_fails_after_vllm_moved(both_return: Returned) -> None:
     """vLLM moves to another port and the new backend fails its probe: both go back, because the old backend needs the old vLLM."""
-    releases = [host.told(f"readlink /opt/vllm/releases/{name}/current") for name in ("vllm", "backend")]
-    with host.client() as client:
-        run = host.playbook("deploy.yml", *variables(vllm_port=8001, backend_expect_tool="no_such_tool"))
-        again(host, client)
-    assert run.returncode != 0, run.stdout
-    assert "no_such_tool" in said(run) and f"vLLM went back to {releases[0]}, too" in said(run)
-    assert releases == [
-        host.told(f"readlink /opt/vllm/releases/{name}/current") for name in ("vllm", "backend")
-    ]
-    assert host.ask("회사 휴가 정책 알려줘", "after-the-way-back").ok
-    host.until(lambda: canary(host)[0] == 0, 60, "the canary says ok")  # it tells of what is not proven
-    status = host.playbook("ansible/status.yml")
-    assert status.returncode == 0 and "not proven" not in status.stdout, status.stdout
-    report(
-        client=seen(client),
-        again=outage(client),
-        left="vLLM's release on the other port, marked as taken back",
-    )
+    assert "no_such_tool" in both_return(backend_expect_tool="no_such_tool")
+
+
+@pytest.mark.long
+def test_backend_that_cannot_be_brought_after_vllm_moved(
+    both_return: Returned, host: Host, tmp_path: Path
+) -> None:
+    """vLLM moves to another port and the new backend cannot be copied (its directory is read-only): both go back as well."""
+    shutil.copytree(REPOSITORY / "examples/backend", tmp_path / "backend")
+    (tmp_path / "backend/CHANGED").touch()
+    place = "/opt/vllm/backend"
+    host.told(f"mount --bind {place} {place} && mount -o remount,ro,bind {place}")
+    try:
+        words = both_return(backend_source_directory=str(tmp_path / "backend"))
+    finally:
+        host.told(f"umount --lazy {place}")
+    assert "Read-only file system" in words

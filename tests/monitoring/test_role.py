@@ -56,7 +56,7 @@ def test_a_second_deploy_changes_nothing(watched: Watched) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "why"),
     [
-        ("monitoring_webhooks", '["no address"]', "unsupported scheme"),
+        ("monitoring_webhooks", '["http://chat.example.com/%zz"]', "invalid URL escape"),
         ("monitoring_mail_to", '["ops@example.com"]', "monitoring_mail_from"),
         ("monitoring_exporter_prot", "9100", "did you mean monitoring_exporter_port"),
     ],
@@ -72,7 +72,7 @@ def test_what_is_wrong_is_refused_and_what_served_goes_on(
 
 @pytest.mark.long  # a minute; roles/service has the same elsewhere
 def test_a_prometheus_that_does_not_start_is_taken_back(watched: Watched) -> None:
-    done = watched.play("deploy.yml", "-e", "monitoring_retention=for-ever")
+    done = watched.play("deploy.yml", "-e", "monitoring_retention=500y")
     assert done.returncode != 0
     watched.until(lambda: watched.targets() == {"node ml35": "up"}, 60, "the one before scrapes again")
 
