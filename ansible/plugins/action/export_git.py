@@ -34,7 +34,8 @@ SPEC = {
 }
 SECONDS = 600  # for each command of git
 COMMIT = re.compile(r"[0-9a-f]{40,64}")
-# Every user of the controller sees the arguments of a process, and only its own user sees its environment.
+# Every user of the controller sees the arguments of a process, and only its own user sees its environment. ansible.builtin.git has a URL's
+# password in git's arguments, and Ansible writes the `environment` of a task into those of `sh -c`: hence no task with that module.
 HELPER = """!f() { [ "$1" != get ] || printf 'username=%s\\npassword=%s\\n' "$EXPORT_GIT_USER" "$EXPORT_GIT_PASSWORD"; }; f"""
 
 
