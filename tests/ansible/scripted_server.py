@@ -44,8 +44,9 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         events = raw.split(b"\n\n") if "event-stream" in kind else [raw]
         for number, event in enumerate(events):
+            if len(events) > 1:  # much longer than what other work on this machine may add
+                time.sleep(SCRIPT["gap"] if number else 10 * SCRIPT["gap"])
             if number:
-                time.sleep(SCRIPT["gap"])
                 event = b"\n\n" + event
             self.wfile.write(event)
             self.wfile.flush()

@@ -18,8 +18,8 @@ from tests.systemd.image import BUNDLE, PYTHON
 from tests.systemd.play import REPOSITORY, said
 
 pytestmark = pytest.mark.long
-# Work beside these tests takes any share of the time; test_differences.py holds the limits themselves.
-PATIENT = ("-e", "vllm_upgrade_slower_percent=100000", "-e", "vllm_upgrade_memory_percent=100")
+# A busy machine is no fair judge of speed.
+PATIENT = ("-e", "vllm_upgrade_slower_percent=900", "-e", "vllm_upgrade_memory_percent=100")
 SECONDS = 2400.0  # a bundle to the host, an installation, two starts, two matrices
 CHANGED = "cachetools"
 
