@@ -80,7 +80,7 @@ class Scripted:
         (folder / "hosts.json").write_text(json.dumps({"vllm": {"hosts": {"host": host}}, "backend": {}}))
 
     def lock(self, version: str, exchanges: list[Exchange], gap: float = 0.02) -> Path:
-        """Make a version that answers so, and return its lock; `gap`: seconds between events of a stream, and a tenth of those before."""
+        """Make a version that answers so, and return its lock; `gap`: seconds between events of a stream, ten times that before."""
         script = {"version": version, "gap": gap, "exchanges": exchanges}
         server = (REPOSITORY / "tests/ansible/scripted_server.py").read_text()
         files = {f"vllm/{name}": text.replace("{version!r}", repr(version)) for name, text in MODULES.items()}
